@@ -1,0 +1,266 @@
+"""A family's staged rows in, published snapshots out: children first, then their stream, whose file is the commit.
+
+One writer at a time holds a family's lock from reading the previous snapshot to publishing the next, so two
+writers on one dataset both land. Files get their final name only when they are whole and durable.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from lake_parquet import paths, snapshots
+from lake_parquet.errors import LakeError
+from lake_parquet.files import locked, make_folder, publish
+from lake_parquet.footer import Owner, SnapshotInfo
+from lake_parquet.merge import Merged, Rule, merge_child, merge_stream
+from lake_parquet.policy import Decision, StreamFacts, decide, hold_for_drop
+from lake_parquet.runs import DatasetSummary, Status
+from lake_parquet.snapshots import Snapshot
+from lake_parquet.staging import ROW, Staging
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One dataset of a family. `parents` are a child's columns that hold the stream's keys, in their order."""
+
+    dataset: str
+    owner: Owner
+    keys: tuple[str, ...]
+    parents: tuple[str, ...] = ()
+    json_columns: tuple[str, ...] = ()
+    rows_read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A stream's dataset and its child datasets: they are published together."""
+
+    stream: Member
+    children: tuple[Member, ...] = ()
+    schema: object = None
+    notes: tuple[str, ...] = ()
+
+    def members(self) -> tuple[Member, ...]:
+        """The stream first, then the children."""
+        return (self.stream, *self.children)
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetOptions:
+    """How files are written. `row_group_rows` None leaves the size to the writer."""
+
+    compression: str = "zstd"
+    compression_level: int | None = None
+    row_group_rows: int | None = None
+
+
+@dataclass(slots=True)
+class Committer:
+    """Publishes the families of one run."""
+
+    root: Path
+    staging: Staging
+    run_id: str
+    tap: str | None = None
+    options: ParquetOptions = field(default_factory=ParquetOptions)
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def commit(self, family: Family, facts: StreamFacts) -> list[DatasetSummary]:
+        """Publishes a family, or holds it; one summary a dataset, the stream's first."""
+        with locked(self.root / paths.LOCKS / f"{family.stream.dataset}.lock"):
+            previous = snapshots.latest(self.root, family.stream.dataset)
+            decision = self._decide(facts, previous)
+            if decision.hold:
+                return self._hold(family, facts, previous, decision.hold)
+            base = None if _is_replaced_stub(facts, previous) else previous
+            befores = {member.dataset: self._before(member, base) for member in family.members()}
+            merged = self._merge(family, facts, decision, befores)
+            stream = family.stream.dataset
+            if base and not decision.keeps_base:
+                drop = hold_for_drop(facts, base.row_count, merged[stream].row_count)
+                if drop:
+                    return self._hold(family, facts, previous, drop)
+            if base and all(_is_unchanged(merged[m.dataset], m, decision) for m in family.members()):
+                return self._summaries(family, facts, decision, merged, befores, {}, "unchanged")
+            written = self._publish(family, facts, decision, merged, befores)
+            return self._summaries(family, facts, decision, merged, befores, written, "published")
+
+    def _decide(self, facts: StreamFacts, previous: Snapshot | None) -> Decision:
+        if previous is not None and previous.info is None:
+            return Decision("", hold=f"{previous.path} was not written by this project: move it out of the dataset's folder")
+        return decide(facts, previous.info if previous else None)
+
+    def _before(self, member: Member, base: Snapshot | None) -> Snapshot | None:
+        """The snapshot a dataset builds on: a child's is the one that its stream's snapshot names."""
+        if base is None or base.info is None or member.dataset == base.dataset:
+            return base
+        path = base.info.children.get(member.dataset)
+        return snapshots.read(self.root, path) if path else None
+
+    def _merge(
+        self, family: Family, facts: StreamFacts, decision: Decision, befores: dict[str, Snapshot | None]
+    ) -> dict[str, Merged]:
+        def scan(member: Member) -> pl.LazyFrame | None:
+            before = befores[member.dataset]
+            return before.scan() if before else None
+
+        stream = family.stream
+        replaces = decision.load_method != "append-only"
+        rule = Rule(
+            keys=stream.keys,
+            keeps=decision.keeps_base,
+            replaces=replaces,
+            replication_key=facts.replication_keys[0] if facts.replication_keys else None,
+            hard_delete=facts.hard_delete,
+        )
+        result = merge_stream(scan(stream), self.staging.segments(stream.dataset), rule)
+        merged = {stream.dataset: result}
+        for child in family.children:
+            child_rule = Rule(keys=child.keys, keeps=decision.keeps_base, replaces=replaces)
+            segments = self.staging.segments(child.dataset)
+            merged[child.dataset] = merge_child(scan(child), segments, result.touched, child.parents, child_rule)
+        return merged
+
+    def _publish(
+        self,
+        family: Family,
+        facts: StreamFacts,
+        decision: Decision,
+        merged: dict[str, Merged],
+        befores: dict[str, Snapshot | None],
+    ) -> dict[str, Snapshot]:
+        newest = [names[-1] for m in family.members() if (names := snapshots.names(self.root, m.dataset))]
+        moment = self.clock()
+        name = paths.snapshot_name(moment, max(newest, default=None))
+        before = befores[family.stream.dataset]
+        files = dict(before.info.children) if before and before.info and decision.keeps_base else {}
+        written: dict[str, Snapshot] = {}
+        for member in (*family.children, family.stream):
+            result, own_before = merged[member.dataset], befores[member.dataset]
+            if member is not family.stream and own_before and _is_unchanged(result, member, decision):
+                files[member.dataset] = own_before.path
+                continue
+            info = SnapshotInfo(
+                run_id=self.run_id,
+                owner=member.owner,
+                created_at=moment.isoformat().replace("+00:00", "Z"),
+                load_method=decision.load_method,
+                row_count=result.row_count,
+                keys=member.keys,
+                replication_keys=facts.replication_keys,
+                origin=facts.origin,
+                tap=self.tap,
+                version=_version(facts, before),
+                base=own_before.path if own_before and decision.keeps_base else None,
+                children=files if member is family.stream else {},
+                json_columns=member.json_columns,
+                schema=family.schema if member is family.stream else None,
+            )
+            temporary = self._write(member.dataset, result.rows, info)
+            path = paths.snapshot_path(member.dataset, name)
+            publish(temporary, self.root / path)
+            files[member.dataset] = path
+            written[member.dataset] = snapshots.read(self.root, path)
+        return written
+
+    def _write(self, dataset: str, rows: pl.LazyFrame, info: SnapshotInfo) -> Path:
+        """Encodes a snapshot into a private file and checks it: only a whole file may get a name."""
+        temporary = self.staging.scratch(f"{dataset}.publish")
+        self._sink(rows, temporary, info.to_metadata())
+        found = pq.read_metadata(temporary).num_rows
+        if found != info.row_count:
+            raise LakeError(f"{dataset}: the new snapshot has {found} rows where {info.row_count} were counted; nothing was published")
+        return temporary
+
+    def _sink(self, rows: pl.LazyFrame, path: Path, metadata: dict[str, str]) -> None:
+        rows.sink_parquet(
+            path,
+            compression=self.options.compression,  # type: ignore[arg-type]  # the setting's enum is this literal
+            compression_level=self.options.compression_level,
+            row_group_size=self.options.row_group_rows,
+            metadata=metadata,
+        )
+
+    def _hold(
+        self, family: Family, facts: StreamFacts, previous: Snapshot | None, reason: str
+    ) -> list[DatasetSummary]:
+        """Keeps a family's rows aside; the latest snapshots stay what they are."""
+        summaries = []
+        for member in family.members():
+            notes = [reason] if member is family.stream else [f"held with {family.stream.dataset}"]
+            segments = self.staging.segments(member.dataset)
+            if member.rows_read:
+                kept = f"{paths.INCOMPLETE}/{self.run_id}/{member.dataset}{paths.SUFFIX}"
+                temporary = self.staging.scratch(f"{member.dataset}.held")
+                make_folder((self.root / kept).parent)
+                self._sink(pl.concat(segments, how="diagonal_relaxed").drop(ROW), temporary, {})
+                publish(temporary, self.root / kept)
+                notes.append(f"the {member.rows_read} rows that arrived are kept in {kept}")
+            if member is family.stream:
+                notes += family.notes
+            latest = previous if member is family.stream else snapshots.latest(self.root, member.dataset)
+            summaries.append(_summary(member, facts, "held", latest, notes))
+        return summaries
+
+    def _summaries(
+        self,
+        family: Family,
+        facts: StreamFacts,
+        decision: Decision,
+        merged: dict[str, Merged],
+        befores: dict[str, Snapshot | None],
+        written: dict[str, Snapshot],
+        status: Status,
+    ) -> list[DatasetSummary]:
+        summaries = []
+        for member in family.members():
+            result, before = merged[member.dataset], befores[member.dataset]
+            now = written.get(member.dataset)
+            notes = list(result.notes)
+            if member is family.stream:
+                notes += [*decision.notes, *family.notes]
+                if facts.proof == "unproven" and now:
+                    notes.append("the stream gave no proof that it was read to its end")
+            summary = _summary(member, facts, status if now else "unchanged", now or before, notes)
+            summary.rows_added, summary.rows_updated, summary.rows_deleted = result.added, result.updated, result.deleted
+            summary.base = before.path if before and decision.keeps_base else None
+            summaries.append(summary)
+        return summaries
+
+
+def _is_unchanged(merged: Merged, member: Member, decision: Decision) -> bool:
+    """Nothing new: an incremental read without rows, or a result equal to the latest."""
+    quiet = decision.keeps_base and not member.rows_read and (merged.added, merged.updated, merged.deleted) == (0, 0, 0)
+    return quiet or merged.is_unchanged
+
+
+def _is_replaced_stub(facts: StreamFacts, previous: Snapshot | None) -> bool:
+    return bool(previous and previous.info and previous.info.is_stub and facts.origin != "stub")
+
+
+def _version(facts: StreamFacts, before: Snapshot | None) -> int | None:
+    if facts.version is not None and facts.proof != "open":
+        return facts.version
+    return before.info.version if before and before.info else None
+
+
+def _summary(
+    member: Member, facts: StreamFacts, status: Status, latest: Snapshot | None, notes: list[str]
+) -> DatasetSummary:
+    source = facts.owner.source
+    return DatasetSummary(
+        dataset=member.dataset,
+        stream=facts.owner.stream,
+        status=status,
+        path=latest.path if latest else None,
+        row_count=latest.row_count if latest else 0,
+        rows_read=member.rows_read,
+        proof=facts.proof,
+        bytes=latest.size if latest else 0,
+        source=f"{source}_{facts.origin}" if source and facts.origin else source or facts.origin,
+        notes=notes,
+    )

@@ -1,0 +1,78 @@
+"""Every name in the lake, as pure functions of strings.
+
+    <lake_root>/raw/<dataset>/<YYYYMMDDTHHMMSSffffffZ>.parquet   finished snapshots, and nothing else
+    <lake_root>/_meta/runs/<run_id>.json                         one run
+    <lake_root>/_meta/locks/<family>.lock                        one writer at a time commits a family
+    <lake_root>/.staging/<run_id>/                               a running run's rows, not yet published
+    <lake_root>/.incomplete/<run_id>/<dataset>.parquet           rows kept aside: no proof of completeness
+"""
+
+import hashlib
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+
+RAW = "raw"
+RUNS = "_meta/runs"
+LOCKS = "_meta/locks"
+STAGING = ".staging"
+INCOMPLETE = ".incomplete"
+SUFFIX = ".parquet"
+SEPARATOR = "__"
+MAX_NAME = 200
+"""Bytes of a dataset's name: file systems end at 255, and temporary names add to it."""
+
+_STAMP = "%Y%m%dT%H%M%S%fZ"
+_SNAPSHOT = re.compile(r"\d{8}T\d{12}Z\.parquet")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
+_WINDOWS = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)")
+
+
+def dataset_name(tenant: str | None, source: str | None, stream: str, child: str | None = None) -> str:
+    """Names a dataset: tenant, source and stream joined by `_`, empty parts left out, then `__` and the child.
+
+    Characters outside `A-Z a-z 0-9 _ -` become `_`, so that a name is a plain folder on every system. Two
+    streams can meet in one name; the owner in each snapshot's metadata tells them apart, and the
+    second one is refused.
+    """
+    name = "_".join(_safe(part) for part in (tenant, source, stream) if part)
+    name = name.lstrip("_-") or "stream"  # readers hide folders that begin with `_` or `.`
+    if _WINDOWS.fullmatch(name):
+        name += "_"
+    if child:
+        name += SEPARATOR + _safe(child)
+    if len(name) > MAX_NAME:
+        name = name[: MAX_NAME - 9] + "_" + hashlib.sha256(name.encode()).hexdigest()[:8]
+    return name
+
+
+def _safe(part: str) -> str:
+    return _UNSAFE.sub("_", part)
+
+
+def snapshot_name(moment: datetime, newest: str | None = None) -> str:
+    """Names a snapshot after `moment` (aware), or one microsecond after `newest` where the clock stands behind it."""
+    moment = moment.astimezone(UTC)
+    if newest is not None:
+        moment = max(moment, snapshot_moment(newest) + timedelta(microseconds=1))
+    return moment.strftime(_STAMP) + SUFFIX
+
+
+def snapshot_moment(name: str) -> datetime:
+    """Reads the moment in a snapshot's file name."""
+    return datetime.strptime(PurePosixPath(name).name, _STAMP + SUFFIX).replace(tzinfo=UTC)
+
+
+def is_snapshot(name: str) -> bool:
+    """Tells whether a file name is a finished snapshot's."""
+    return _SNAPSHOT.fullmatch(name) is not None
+
+
+def snapshot_path(dataset: str, name: str) -> str:
+    """Where a snapshot stands, relative to the lake's root."""
+    return f"{RAW}/{dataset}/{name}"
+
+
+def run_id(moment: datetime, token: str) -> str:
+    """Names a run: sorts by start, unique by its random token."""
+    return f"{moment.astimezone(UTC).strftime(_STAMP)}-{token}"

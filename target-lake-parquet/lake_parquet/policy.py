@@ -1,0 +1,142 @@
+"""What a run knows of a stream and what the lake holds in, what to do with the rows out. Pure.
+
+The rules stand in `docs/lake-format.md`; each hold names what happened and the setting that accepts it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lake_parquet.footer import Owner, SnapshotInfo
+from lake_parquet.runs import Proof
+
+LoadMethod = Literal["auto", "upsert", "append-only", "overwrite"]
+UNPROVEN_ROW_DROP = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """What a run knows of a stream when it ends.
+
+    `version` is the stream version that the tap activated, `resumed` whether the read began at a bookmark,
+    `origin` our taps' mark (`api`, `stub`), `proof` whether the stream was seen to its end.
+    """
+
+    owner: Owner
+    keys: tuple[str, ...] = ()
+    replication_keys: tuple[str, ...] = ()
+    incremental: bool = False
+    resumed: bool = False
+    version: int | None = None
+    origin: str | None = None
+    proof: Proof = "unproven"
+    load_method: LoadMethod = "auto"
+    on_incomplete: Literal["hold", "publish"] = "hold"
+    max_row_drop: float | None = None
+    hard_delete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What becomes of the rows: held with a reason, or published by a method, on the previous rows or without."""
+
+    load_method: str
+    keeps_base: bool = False
+    hold: str | None = None
+    notes: tuple[str, ...] = field(default=())
+
+
+def method_of(facts: StreamFacts) -> str:
+    """The load method, `auto` resolved. Stub rows are always a whole of their own."""
+    if facts.origin == "stub":
+        return "overwrite"
+    if facts.load_method != "auto":
+        return facts.load_method
+    if not facts.incremental:
+        return "overwrite"
+    return "upsert" if facts.keys else "append-only"
+
+
+def decide(facts: StreamFacts, previous: SnapshotInfo | None) -> Decision:
+    """Decides what becomes of a stream's rows, before they are looked at."""
+    method = method_of(facts)
+    if method == "upsert" and not facts.keys:
+        return Decision(method, hold="load_method is upsert, and the stream has no key_properties: use append-only or overwrite")
+    if previous is None:
+        return _first(facts, method)
+    if previous.owner != facts.owner:
+        return Decision(
+            method,
+            hold=f"the dataset belongs to {previous.owner}, this run brings {facts.owner}: "
+            "give one of them another tenant_id or source",
+        )
+    if facts.origin == "stub" and not previous.is_stub:
+        return Decision(method, hold="stub data never replaces data of the API: set the tap's credentials")
+    if previous.is_stub and facts.origin != "stub":
+        decision = _first(facts, method)
+        return Decision(decision.load_method, hold=decision.hold, notes=(*decision.notes, "replaces stub data"))
+    return _next(facts, method, previous)
+
+
+def _first(facts: StreamFacts, method: str) -> Decision:
+    """A dataset's first snapshot must be a whole: nothing stands behind it that could complete it."""
+    if facts.resumed and method != "overwrite":
+        return Decision(
+            method,
+            hold="the read began at a bookmark, and the lake has no snapshot of this dataset to build on: the lake moved, "
+            "or the state is another tenant's. Set lake_root or tenant_id right, or read anew (meltano run --full-refresh)",
+        )
+    return _unless_open(facts, Decision(method))
+
+
+def _next(facts: StreamFacts, method: str, previous: SnapshotInfo) -> Decision:
+    if facts.load_method == "auto" and facts.origin != "stub" and method != previous.load_method:
+        return Decision(
+            method,
+            hold=f"the dataset was loaded as {previous.load_method} so far, this run would load it as {method}: "
+            f"set load_method to {method} to accept the change",
+        )
+    if method != "overwrite" and facts.keys != previous.keys:
+        return Decision(
+            method,
+            hold=f"the keys changed from {_names(previous.keys)} to {_names(facts.keys)}: "
+            "load the stream once with load_method overwrite and --full-refresh",
+        )
+    other_version = facts.version is not None and facts.version != previous.version
+    if other_version and previous.version is None and facts.resumed:
+        other_version = False  # the tap learned to send versions; the bookmark says that the base counts
+    if other_version and facts.proof == "open":
+        return _unless_open(facts, Decision(method))
+    if method == "overwrite" or (other_version and method != "append-only"):
+        return _unless_open(facts, Decision(method))
+    decision = Decision(method, keeps_base=True)
+    if facts.proof == "open" and method == "upsert":
+        return Decision(method, keeps_base=True, notes=("the stream was cut short: what arrived is merged",))
+    return _unless_open(facts, decision)
+
+
+def _unless_open(facts: StreamFacts, decision: Decision) -> Decision:
+    if facts.proof != "open":
+        return decision
+    if facts.on_incomplete == "publish":
+        return Decision(decision.load_method, decision.keeps_base, notes=(*decision.notes, "published though cut short"))
+    return Decision(
+        decision.load_method,
+        hold="the stream was cut short (the tap died or was stopped): run it again, or set on_incomplete to publish",
+    )
+
+
+def hold_for_drop(facts: StreamFacts, rows_before: int, rows_after: int) -> str | None:
+    """Refuses a snapshot that lost suspiciously many rows: a tap that dies looks like one that is done."""
+    limit = facts.max_row_drop
+    if limit is None and facts.proof == "unproven":
+        limit = UNPROVEN_ROW_DROP
+    if limit is None or rows_after >= rows_before * (1 - limit):
+        return None
+    return (
+        f"rows fell from {rows_before} to {rows_after}, and max_row_drop is {limit:g}: if the source really lost them, "
+        f"set max_row_drop to 1"
+    )
+
+
+def _names(keys: tuple[str, ...]) -> str:
+    return "(" + ", ".join(keys) + ")"

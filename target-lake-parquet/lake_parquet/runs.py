@@ -1,0 +1,65 @@
+"""The record of a run: what happened to each dataset, kept in `_meta/runs/<run_id>.json`."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from lake_parquet import paths
+from lake_parquet.files import write_text
+
+Status = Literal["published", "unchanged", "held", "failed", "empty"]
+Proof = Literal["proven", "unproven", "open"]
+
+
+class DatasetSummary(msgspec.Struct, kw_only=True):
+    """What a run did to one dataset.
+
+    `path` is the latest snapshot after the run (relative to the lake's root), `row_count` its rows, `bytes` its size.
+    `rows_added`, `rows_updated` and `rows_deleted` compare it with `base`; `rows_updated` is null where rows
+    have no keys and cannot be told apart.
+    """
+
+    dataset: str
+    stream: str
+    status: Status
+    path: str | None = None
+    row_count: int = 0
+    rows_read: int = 0
+    rows_added: int = 0
+    rows_updated: int | None = 0
+    rows_deleted: int = 0
+    rows_quarantined: int = 0
+    proof: Proof = "unproven"
+    bytes: int = 0
+    source: str | None = None
+    base: str | None = None
+    notes: list[str] = []
+
+
+class RunRecord(msgspec.Struct, kw_only=True):
+    """One run of the target. Times are ISO 8601, UTC."""
+
+    run_id: str
+    started_at: str
+    finished_at: str | None = None
+    status: Literal["ok", "incomplete", "failed"] = "ok"
+    tap: str | None = None
+    tenant_id: str | None = None
+    source: str | None = None
+    error: str | None = None
+    datasets: list[DatasetSummary] = []
+
+
+def write_run(root: Path, run: RunRecord) -> Path:
+    """Writes the record of a run; returns where it stands."""
+    path = root / paths.RUNS / f"{run.run_id}.json"
+    write_text(path, msgspec.json.format(msgspec.json.encode(run).decode(), indent=2) + "\n")
+    return path
+
+
+def read_runs(root: Path) -> list[RunRecord]:
+    """Reads all runs, the oldest first."""
+    folder = root / paths.RUNS
+    files = sorted(folder.glob("[0-9]*.json")) if folder.is_dir() else []
+    return [msgspec.json.decode(path.read_bytes(), type=RunRecord) for path in files]

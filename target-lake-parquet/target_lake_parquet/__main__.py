@@ -1,0 +1,5 @@
+"""Runs the target: `python -m target_lake_parquet`."""
+
+from target_lake_parquet.target import TargetLakeParquet
+
+TargetLakeParquet.cli()

@@ -1,0 +1,225 @@
+"""JSON Schema in, column plan out: the only type table in the project. Pure.
+
+A stream becomes one table, and each of its arrays of declared objects one more, as `docs/lake-format.md`
+explains. The table of types:
+
+| JSON Schema | column |
+| --- | --- |
+| `integer` | int64; decimal(38, 0) where `minimum` or `maximum` passes int64 |
+| `number` | float64; decimal where `multipleOf` is a power of ten and the digits fit |
+| `boolean` | bool |
+| `string` | string |
+| `string`, `format: date-time` | timestamp, microseconds, UTC |
+| `string`, `format: date` | date |
+| `string`, `format: singer.decimal` or `x-singer.decimal` | decimal(`precision`, `scale`), else decimal(38, 9) |
+| `string`, any other `format` (`time`, `uuid`, ...) | string |
+| `string` with `integer`, `number` or `boolean` | string |
+| `integer` with `number` | as `number` |
+| `object` with `properties` | its properties, named `parent__child` |
+| `array` of objects with `properties`, under a parent with keys | a child dataset |
+| anything else: other arrays and objects, mixtures, no type | string holding JSON text |
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from target_lake_parquet.jsonschema_shapes import Shape, shape_of
+
+INT64 = (Decimal(-(2**63)), Decimal(2**63 - 1))
+MAX_DIGITS = 38
+DECIMAL_FORMATS = {"singer.decimal", "x-singer.decimal"}
+DEFAULT_SCALE = 9
+POSITION = "_position"
+PARENT = "_parent_"
+UNNAMED = "_unnamed"
+
+
+class Kind(StrEnum):
+    """What a column holds."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    NUMBER = "number"
+    DECIMAL = "decimal"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"
+    DATE = "date"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: its name in Parquet, where its value stands in a record, and its type.
+
+    `scale` counts for decimals only; their precision is always 38 digits, decimal128's most.
+    """
+
+    name: str
+    path: tuple[str, ...]
+    kind: Kind
+    scale: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The columns of a stream, or of an array of objects within it.
+
+    `suffix` names the child dataset (`line_items`; empty for the stream itself), `path` is where the array
+    stands in its parent's record, `keys` are the columns that identify a row (with the parent's, for a child).
+    """
+
+    suffix: str
+    path: tuple[str, ...]
+    columns: tuple[Column, ...]
+    keys: tuple[str, ...]
+    children: tuple["Table", ...] = ()
+
+    def family(self) -> Iterator["Table"]:
+        """This table and every table below it."""
+        yield self
+        for child in self.children:
+            yield from child.family()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How deep to go: settings that shape the columns."""
+
+    split_arrays: bool = True
+    split_depth: int = 2
+    max_depth: int | None = None
+    separator: str = "__"
+
+
+class UnknownKeyError(ValueError):
+    """A key property is named that the schema does not have as a plain column."""
+
+
+def table_of(schema: Mapping[str, object], key_properties: Sequence[str] = (), plan: Plan | None = None) -> Table:
+    """Plans the columns of a stream from its SCHEMA message.
+
+    Raises:
+        UnknownKeyError: a key property is not among the schema's plain columns.
+    """
+    plan = plan or Plan()
+    shape = shape_of(schema)
+    columns, arrays = _columns(shape, (), plan, splits=bool(key_properties) and plan.split_arrays)
+    named = {column.path: column.name for column in columns}
+    named |= {(column.name,): column.name for column in columns if (column.name,) not in named}
+    missing = [key for key in key_properties if (key,) not in named]
+    if missing:
+        raise UnknownKeyError(", ".join(missing))
+    keys = tuple(named[(key,)] for key in key_properties)
+    return Table("", (), columns, keys, _children(arrays, "", keys, plan, level=1))
+
+
+def _children(
+    arrays: Sequence[tuple[tuple[str, ...], Shape]], parent: str, parent_keys: tuple[str, ...], plan: Plan, level: int
+) -> tuple[Table, ...]:
+    tables = []
+    keys = tuple(PARENT + key for key in parent_keys)
+    for path, shape in arrays:
+        name = plan.separator.join(path)
+        suffix = f"{parent}__{name}" if parent else name
+        columns, deeper = _columns(
+            shape, (), plan, splits=level < plan.split_depth, reserved=frozenset([*keys, POSITION])
+        )
+        own_keys = (*keys, POSITION)
+        tables.append(Table(suffix, path, columns, own_keys, _children(deeper, suffix, own_keys, plan, level + 1)))
+    return tuple(tables)
+
+
+def _columns(
+    shape: Shape, prefix: tuple[str, ...], plan: Plan, *, splits: bool, reserved: frozenset[str] = frozenset()
+) -> tuple[tuple[Column, ...], list[tuple[tuple[str, ...], Shape]]]:
+    """The plain columns below `shape`, and the arrays that become child datasets."""
+    plain: list[Column] = []
+    arrays: list[tuple[tuple[str, ...], Shape]] = []
+    for path, leaf in _leaves(shape, prefix, plan):
+        if splits and leaf.types == {"array"} and leaf.items and leaf.items.types == {"object"} and leaf.items.properties:
+            arrays.append((path, leaf.items))
+        else:
+            kind, scale = kind_of(leaf)
+            plain.append(Column("", path, kind, scale))
+    names = column_names([column.path for column in plain], plan.separator, reserved)
+    return tuple(Column(names[c.path], c.path, c.kind, c.scale) for c in plain), arrays
+
+
+def _leaves(shape: Shape, prefix: tuple[str, ...], plan: Plan) -> Iterator[tuple[tuple[str, ...], Shape]]:
+    for name, sub in shape.properties.items():
+        path = (*prefix, name)
+        deeper = plan.max_depth is None or len(path) <= plan.max_depth
+        if sub.types == {"object"} and sub.properties and deeper:
+            yield from _leaves(sub, path, plan)
+        else:
+            yield path, sub
+
+
+def kind_of(shape: Shape) -> tuple[Kind, int]:
+    """The kind of a column that holds `shape`, and its scale where it is a decimal."""
+    types = shape.types
+    if not types or types & {"object", "array"} or types - {"string", "integer", "number", "boolean"}:
+        return Kind.JSON, 0
+    if types == {"string"}:
+        return _string_kind(shape)
+    if types == {"boolean"}:
+        return Kind.BOOLEAN, 0
+    if types == {"integer"}:
+        bounds = [bound for bound in (shape.minimum, shape.maximum) if bound is not None]
+        beyond = any(not INT64[0] <= bound <= INT64[1] for bound in bounds)
+        return (Kind.DECIMAL if beyond else Kind.INTEGER), 0
+    if types <= {"integer", "number"}:
+        return _number_kind(shape)
+    return Kind.STRING, 0
+
+
+def _string_kind(shape: Shape) -> tuple[Kind, int]:
+    if shape.formats == {"date-time"}:
+        return Kind.TIMESTAMP, 0
+    if shape.formats == {"date"}:
+        return Kind.DATE, 0
+    if shape.formats & DECIMAL_FORMATS:
+        scale = DEFAULT_SCALE if shape.scale is None else shape.scale
+        if 0 <= scale <= MAX_DIGITS and (shape.precision or MAX_DIGITS) <= MAX_DIGITS:
+            return Kind.DECIMAL, scale
+    return Kind.STRING, 0
+
+
+def _number_kind(shape: Shape) -> tuple[Kind, int]:
+    """A decimal where the schema promises a fixed number of digits after the point that fits, else a float."""
+    step = shape.multiple_of
+    if step is None or step <= 0:
+        return Kind.NUMBER, 0
+    _, digits, exponent = step.normalize().as_tuple()
+    scale = -int(exponent)
+    # 1e-38 and its like are "no limit" in the words of the taps that send them
+    fits = digits == (1,) and 0 < scale < MAX_DIGITS
+    return (Kind.DECIMAL, scale) if fits else (Kind.NUMBER, 0)
+
+
+def column_names(
+    paths: Sequence[tuple[str, ...]], separator: str = "__", reserved: frozenset[str] = frozenset()
+) -> dict[tuple[str, ...], str]:
+    """Names columns: path parts joined; a name that is taken, be it but for upper and lower case, gets a mark.
+
+    Spark and Athena do not tell `Id` from `id`. Among paths of one name the shallowest keeps it, then the
+    alphabetically first; the others end in `_` and six hexadecimal digits of their path's SHA-256, so
+    that a name depends on its own path alone.
+    """
+    names: dict[tuple[str, ...], str] = {}
+    taken = {name.casefold() for name in reserved}
+    for path in sorted(paths, key=lambda parts: (len(parts), parts)):
+        name = separator.join(_readable(part) for part in path)
+        if name.casefold() in taken:
+            name += "_" + hashlib.sha256("\0".join(path).encode()).hexdigest()[:6]
+        taken.add(name.casefold())
+        names[path] = name
+    return names
+
+
+def _readable(part: str) -> str:
+    """A path part as received, but for what no reader can name: emptiness and control characters."""
+    return "".join(char if char.isprintable() else "_" for char in part) or UNNAMED

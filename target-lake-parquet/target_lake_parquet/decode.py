@@ -1,0 +1,176 @@
+"""Lines of records in, typed frames out: one for the stream and one for each of its child datasets. Pure.
+
+The work goes column by column over a whole block: values are picked out of all records at once, then
+converted at once. Each frame carries `ROW`, the input line of its record: later lines win over earlier ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from lake_parquet.staging import ROW
+from target_lake_parquet.columns import PARENT, POSITION, Column, Table
+from target_lake_parquet.values import convert, parse_number
+
+_decoder = msgspec.json.Decoder(float_hook=parse_number)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRecord:
+    """A record that cannot be stored: its input line, the field, and why. Never the value: it may be personal."""
+
+    line: int
+    field: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Decoded:
+    """The frames of a block by table suffix, and what was noticed on the way."""
+
+    frames: dict[str, pl.DataFrame] = field(default_factory=dict)
+    coerced: dict[tuple[str, str], int] = field(default_factory=dict)
+    undeclared: dict[str, int] = field(default_factory=dict)
+    bad: list[BadRecord] = field(default_factory=list)
+
+
+def decode(table: Table, lines: Sequence[int], records: Sequence[msgspec.Raw]) -> Decoded:
+    """Turns the `record` objects of RECORD lines into frames.
+
+    `lines` are the records' line numbers in the input. A record that cannot be stored is named in `bad`
+    and its values are null in the frames: the caller decides what becomes of the stream.
+    """
+    decoded = Decoded()
+    objects: list[dict[str, Any]] = []
+    for line, raw in zip(lines, records, strict=True):
+        try:
+            value = _decoder.decode(raw)
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            decoded.bad.append(BadRecord(line, "record", f"is not readable JSON ({error})"))
+            value = {}
+        if not isinstance(value, dict):
+            decoded.bad.append(BadRecord(line, "record", "is not an object"))
+            value = {}
+        objects.append(value)
+    _check_keys(table, lines, objects, decoded)
+    rows = pl.Series(ROW, lines, dtype=pl.Int64)
+    _decode_table(table, lines, objects, [rows], decoded)
+    return decoded
+
+
+def _check_keys(
+    table: Table, lines: Sequence[int], objects: Sequence[dict[str, Any]], decoded: Decoded
+) -> None:
+    for column in table.columns:
+        if column.name in table.keys and len(column.path) == 1:
+            name = column.path[0]
+            absent = (line for line, value in zip(lines, objects, strict=True) if name not in value)
+            decoded.bad.extend(BadRecord(line, name, "is a key property and is missing") for line in absent)
+
+
+def _decode_table(
+    table: Table, lines: Sequence[int], objects: Sequence[dict[str, Any] | None], lead: list[pl.Series], decoded: Decoded
+) -> None:
+    """Decodes one table; `lead` are the columns it does not read from its records (row, parent keys, position)."""
+    picked = _pick(table, lines, objects, decoded)
+    series = []
+    for column in table.columns:
+        converted = convert(column, picked[column.path])
+        name = f"{table.suffix}.{column.name}" if table.suffix else column.name
+        for how, count in converted.coerced.items():
+            decoded.coerced[(name, how)] = decoded.coerced.get((name, how), 0) + count
+        decoded.bad.extend(BadRecord(lines[i], name, why) for i, why in converted.bad.items())
+        series.append(converted.series)
+    frame = pl.DataFrame([*lead, *series])
+    decoded.frames[table.suffix] = frame
+    for child in table.children:
+        _decode_child(table, child, lines, picked[child.path], frame, decoded)
+
+
+def _decode_child(
+    parent: Table, child: Table, lines: Sequence[int], arrays: Sequence[Any], frame: pl.DataFrame, decoded: Decoded
+) -> None:
+    """Explodes the arrays of one field into a table: a row an element, with its parent's keys and its position."""
+    parents: list[int] = []
+    positions: list[int] = []
+    elements: list[dict[str, Any] | None] = []
+    name = f"{parent.suffix}.{'.'.join(child.path)}".lstrip(".")
+    for index, array in enumerate(arrays):
+        if array is None:
+            continue
+        if not isinstance(array, list):
+            decoded.bad.append(BadRecord(lines[index], name, "is not an array"))
+            continue
+        for position, element in enumerate(array):
+            if element is not None and not isinstance(element, dict):
+                decoded.bad.append(BadRecord(lines[index], f"{name}[{position}]", "is not an object"))
+                continue
+            parents.append(index)
+            positions.append(position)
+            elements.append(element)
+    where = pl.Series(parents, dtype=pl.UInt32)
+    lead = [
+        frame[ROW].gather(where),
+        *(frame[key].gather(where).alias(PARENT + key) for key in parent.keys),
+        pl.Series(POSITION, positions, dtype=pl.Int64),
+    ]
+    _decode_table(child, [lines[index] for index in parents], elements, lead, decoded)
+
+
+@dataclass(slots=True)
+class _Node:
+    """A place in the record: a wanted value, or an object with places below it."""
+
+    wanted: bool = False
+    below: dict[str, "_Node"] = field(default_factory=dict)
+
+
+def _pick(
+    table: Table, lines: Sequence[int], objects: Sequence[dict[str, Any] | None], decoded: Decoded
+) -> dict[tuple[str, ...], list[Any]]:
+    """The values at every path the table reads, in record order; None where there is none."""
+    root = _Node()
+    for path in [column.path for column in table.columns] + [child.path for child in table.children]:
+        node = root
+        for part in path:
+            node = node.below.setdefault(part, _Node())
+        node.wanted = True
+    picked: dict[tuple[str, ...], list[Any]] = {}
+    _descend(root, (), lines, objects, picked, (table.suffix, decoded))
+    return picked
+
+
+def _descend(
+    node: _Node,
+    path: tuple[str, ...],
+    lines: Sequence[int],
+    objects: Sequence[Any],
+    picked: dict[tuple[str, ...], list[Any]],
+    into: tuple[str, Decoded],
+) -> None:
+    suffix, decoded = into
+    known = node.below.keys()
+    for value in objects:
+        if value and not value.keys() <= known:
+            for name in value.keys() - known:
+                full = ".".join(filter(None, (suffix, *path, name)))
+                decoded.undeclared[full] = decoded.undeclared.get(full, 0) + 1
+    for name, below in node.below.items():
+        values = [None if value is None else value.get(name) for value in objects]
+        here = (*path, name)
+        if below.wanted:
+            picked[here] = values
+            continue
+        for index, value in enumerate(values):
+            if value is not None and not isinstance(value, dict):
+                decoded.bad.append(BadRecord(lines[index], ".".join(here), "is not an object"))
+                values[index] = None
+        _descend(below, here, lines, values, picked, into)
+
+
+def columns_of(table: Table) -> dict[str, list[Column]]:
+    """The plain columns of each table of a family, by suffix."""
+    return {member.suffix: list(member.columns) for member in table.family()}

@@ -1,0 +1,166 @@
+"""One run: messages in, published snapshots and a printed bookmark out."""
+
+import contextlib
+import logging
+import secrets
+from collections import Counter
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from lake_parquet import paths
+from lake_parquet.commit import Committer
+from lake_parquet.errors import LakeError
+from lake_parquet.files import local_root
+from lake_parquet.runs import DatasetSummary, RunRecord, write_run
+from lake_parquet.staging import Staging, sweep
+from target_lake_parquet.messages import (
+    ActivateVersion,
+    BadLine,
+    CutLine,
+    Message,
+    Rows,
+    SchemaMessage,
+    StateMessage,
+    read_messages,
+)
+from target_lake_parquet.proof import LastState, is_incremental, is_resumable, proof_of
+from target_lake_parquet.settings import Settings
+from target_lake_parquet.state import States, print_state
+from target_lake_parquet.stream import Stream, new_stream
+from target_lake_parquet.summary import log_summary, print_table
+
+
+class Incomplete(LakeError):
+    """Some dataset was not published; the log says which and why."""
+
+
+class Run:
+    """A run of the target over one input."""
+
+    def __init__(self, settings: Settings, logger: logging.Logger) -> None:
+        """Claims a place in the lake.
+
+        Raises:
+            LakeError: the lake cannot be written.
+        """
+        self.settings = settings
+        self.logger = logger
+        self.root = local_root(settings.lake_root)
+        now = datetime.now(UTC)
+        self.id = paths.run_id(now, secrets.token_hex(3))
+        self.record = RunRecord(
+            run_id=self.id, started_at=_text(now), tap=settings.tap, tenant_id=settings.tenant_id, source=settings.source
+        )
+        self.staging = Staging(self.root, self.id)
+        for dead in sweep(self.root):
+            logger.info("Removed what the dead run %s left in staging; nothing printed rests on it.", dead)
+        self.streams: dict[str, Stream] = {}
+        self.states = States()
+        self.counts: Counter[str] = Counter()
+        self._at = 0
+        self._state_at = -1
+        self._is_cut = False
+
+    def read(self, source: BinaryIO) -> Counter[str]:
+        """Reads the whole input into staging; returns how many messages of each type it held."""
+        for message in read_messages(source, self.settings.max_line_bytes):
+            self._at += 1
+            self._take(message)
+        for stream in self.streams.values():
+            stream.flush(self.staging)
+        return self.counts
+
+    def _take(self, message: Message) -> None:
+        if isinstance(message, Rows):
+            self.counts["RECORD"] += len(message.lines)
+            stream = self.streams.get(message.stream)
+            if stream is None:
+                raise BadLine(
+                    f"line {message.lines[0]}: a RECORD of stream {message.stream!r} comes before its SCHEMA: the tap must send it first"
+                )
+            stream.evidence.last_data = self._at
+            stream.take_rows(message, self.staging)
+        elif isinstance(message, StateMessage):
+            self.counts["STATE"] += 1
+            self._state_at = self._at
+            self.states.received(message)
+        elif isinstance(message, SchemaMessage):
+            self.counts["SCHEMA"] += 1
+            self._take_schema(message)
+        elif isinstance(message, ActivateVersion):
+            self.counts["ACTIVATE_VERSION"] += 1
+            stream = self.streams.get(message.stream)
+            if stream is not None:
+                stream.evidence.activations.append(self._at)
+                stream.evidence.version = message.version
+        elif isinstance(message, CutLine):
+            self._is_cut = True
+            self.logger.error("The input ends inside line %d: the tap died.", message.line)
+
+    def _take_schema(self, message: SchemaMessage) -> None:
+        stream = self.streams.get(message.stream)
+        if stream is None:
+            stream = new_stream(message, self.settings, self.states.begin(message.stream))
+            self.streams[message.stream] = stream
+            twin = next((s for s in self.streams.values() if s is not stream and s.dataset() == stream.dataset()), None)
+            if twin is not None:
+                stream.fail(f"its dataset's name {stream.dataset()} is that of stream {twin.name!r} too: rename one with a stream map in the tap")
+            if stream.owner.source is None:
+                self.logger.warning("Stream %s names no source: its dataset is %s. Set `source`.", stream.name, stream.dataset())
+        stream.evidence.last_data = self._at
+        stream.take_schema(message, self.staging)
+
+    def finish(self) -> None:
+        """Publishes what may be published, prints the bookmark that follows from it, and tells what happened.
+
+        Raises:
+            Incomplete: a dataset was held or failed.
+        """
+        committer = Committer(self.root, self.staging, self.id, self.settings.tap, self.settings.parquet)
+        for stream in self.streams.values():
+            self.record.datasets += self._commit(stream, committer)
+        missing = [one for one in self.record.datasets if one.status in ("held", "failed")]
+        self.record.status = "incomplete" if missing or self._is_cut else "ok"
+        self._tell()
+        unpublished = {one.stream for one in missing}
+        payload = self.states.payload(unpublished)
+        if any(stream.origin == "stub" for stream in self.streams.values()):
+            self.logger.warning("The rows are stub data: no STATE is printed, the real bookmark stays.")
+        elif payload is not None and not self._is_cut:
+            print_state(payload)
+        if missing:
+            streams = ", ".join(sorted(unpublished))
+            raise Incomplete(f"{len(unpublished)} of {len(self.streams)} streams not published ({streams}): the log says why")
+        if self._is_cut:
+            raise Incomplete("the input was cut short: what was held and what was published stands in the log")
+
+    def _commit(self, stream: Stream, committer: Committer) -> list[DatasetSummary]:
+        if stream.failure:
+            return [stream.failed()]
+        last = self.states.last.value if self.states.last else None
+        state = LastState(last, self._state_at, is_last=self._state_at == self._at)
+        proof = proof_of(stream.name, stream.evidence, state, is_cut=self._is_cut)
+        bookmark = self.states.bookmark(stream.name)
+        facts = stream.facts(proof, incremental=is_incremental(bookmark), resumed=is_resumable(stream.bookmark))
+        return committer.commit(stream.family(), facts)
+
+    def give_up(self, error: BaseException) -> None:
+        """Ends a run that `error` broke off; what it had published by then stays and is told."""
+        if self.record.finished_at is not None:
+            return
+        self.record.status = "failed"
+        self.record.error = str(error) or type(error).__name__
+        with contextlib.suppress(OSError):  # the error may be that nothing can be written any more
+            self._tell()
+        self.staging.discard()
+
+    def _tell(self) -> None:
+        self.record.finished_at = _text(datetime.now(UTC))
+        write_run(self.root, self.record)
+        self.staging.discard()
+        log_summary(self.logger, self.record)
+        print_table(self.record)
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

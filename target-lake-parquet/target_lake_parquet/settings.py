@@ -1,0 +1,205 @@
+"""The target's settings: one table of them, and their typed form. Nothing is listed that has no effect."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Any, Literal
+
+from singer_sdk import typing as th
+
+from lake_parquet.commit import ParquetOptions
+from lake_parquet.errors import UsageError
+from lake_parquet.paths import SEPARATOR
+from lake_parquet.policy import LoadMethod
+
+COMPRESSIONS = ["zstd", "snappy", "gzip", "lz4", "uncompressed"]
+
+_STREAM_SETTINGS = (
+    th.Property(
+        "load_method",
+        th.StringType,
+        default="auto",
+        allowed_values=["auto", "upsert", "append-only", "overwrite"],
+        title="Load method",
+        description="What a new snapshot holds: `upsert` the previous rows with this run's replacing those of the same key, "
+        "`append-only` the previous rows and this run's, `overwrite` this run's alone; `auto` decides from the stream.",
+    ),
+    th.Property(
+        "arrays",
+        th.StringType,
+        default="split",
+        allowed_values=["split", "json"],
+        title="Arrays of objects",
+        description="`split` makes them child datasets `<dataset>__<field>`, `json` keeps them as JSON text.",
+    ),
+    th.Property(
+        "split_depth", th.IntegerType(minimum=1), default=2, title="Split depth", description="Levels of child datasets; deeper arrays are JSON text."
+    ),
+    th.Property(
+        "flattening_max_depth",
+        th.IntegerType(minimum=0),
+        title="Flattening depth",
+        description="Levels of nested objects that become `parent__child` columns; deeper ones are JSON text. Unset: all.",
+    ),
+    th.Property(
+        "undeclared_fields",
+        th.StringType,
+        default="warn",
+        allowed_values=["warn", "fail"],
+        title="Undeclared fields",
+        description="Fields that a record holds and its schema does not name: `warn` leaves them out and counts them, `fail` refuses the stream.",
+    ),
+    th.Property(
+        "on_incomplete",
+        th.StringType,
+        default="hold",
+        allowed_values=["hold", "publish"],
+        title="Incomplete streams",
+        description="A stream that was cut short: `hold` keeps its rows aside in `.incomplete`, `publish` publishes them all the same.",
+    ),
+    th.Property(
+        "max_row_drop",
+        th.NumberType(minimum=0, maximum=1),
+        title="Largest drop in rows",
+        description="Share of rows that a full snapshot may lose against the previous one before it is held, 0 to 1. "
+        "Unset: 0.05 for streams that give no proof of their end, no limit for the others.",
+    ),
+    th.Property(
+        "hard_delete",
+        th.BooleanType,
+        default=True,
+        title="Hard delete",
+        description="Whether rows with `_sdc_deleted_at` leave the snapshot; `false` keeps them, marked.",
+    ),
+)
+
+SETTINGS = th.PropertiesList(
+    th.Property("lake_root", th.StringType, default="storage/lake", title="Lake root", description="The folder of the lake."),
+    th.Property(
+        "tenant_id", th.StringType, title="Tenant", description="Whose data it is; first part of each dataset's name. No `__` in it."
+    ),
+    th.Property(
+        "source",
+        th.StringType,
+        title="Source",
+        description="Where the data comes from; second part of each dataset's name. Default: Meltano's `load_schema` "
+        "without a leading `tap_`, else what our taps say of themselves.",
+    ),
+    th.Property(
+        "tap", th.StringType, title="Tap", description="The tap's name for metadata and run history. Default: Meltano's extractor name."
+    ),
+    th.Property(
+        "tenant_column",
+        th.StringType,
+        default="_tenant",
+        title="Tenant column",
+        description="Column that holds `tenant_id` in every row, where a tenant is set; empty for none.",
+    ),
+    th.Property(
+        "compression",
+        th.StringType,
+        default="zstd",
+        allowed_values=COMPRESSIONS,
+        title="Compression",
+        description="Parquet codec.",
+    ),
+    th.Property(
+        "compression_level", th.IntegerType, title="Compression level", description="Level of zstd (1 to 22) or gzip (0 to 9). Unset: the codec's own."
+    ),
+    th.Property(
+        "row_group_rows", th.IntegerType(minimum=1), title="Rows a row group", description="Rows in a Parquet row group. Unset: the writer's choice."
+    ),
+    th.Property(
+        "max_line_mb", th.IntegerType(minimum=1), default=64, title="Longest line", description="Input lines longer than this many MiB are refused before they are parsed."
+    ),
+    *_STREAM_SETTINGS,
+    th.Property(
+        "stream_overrides",
+        th.ObjectType(additional_properties=th.ObjectType(*_STREAM_SETTINGS, additional_properties=False)),
+        title="Stream overrides",
+        description="Settings for single streams, by name or pattern: "
+        '`{"orders": {"load_method": "overwrite"}, "events*": {"arrays": "json"}}`. '
+        "They may hold: " + ", ".join(f"`{setting.name}`" for setting in _STREAM_SETTINGS) + ".",
+    ),
+).to_dict()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """What may differ from stream to stream; the fields are the settings of the same names."""
+
+    load_method: LoadMethod = "auto"
+    arrays: Literal["split", "json"] = "split"
+    split_depth: int = 2
+    flattening_max_depth: int | None = None
+    undeclared_fields: Literal["warn", "fail"] = "warn"
+    on_incomplete: Literal["hold", "publish"] = "hold"
+    max_row_drop: float | None = None
+    hard_delete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The target's settings, with what Meltano tells of the run filled in."""
+
+    lake_root: str
+    tenant_id: str | None
+    source: str | None
+    tap: str | None
+    tenant_column: str | None
+    max_line_bytes: int
+    parquet: ParquetOptions
+    streams: StreamSettings
+    overrides: Mapping[str, Mapping[str, Any]]
+
+    def of_stream(self, stream: str) -> StreamSettings:
+        """The settings of one stream: the plain ones, then every override whose pattern matches, in order."""
+        settings = self.streams
+        for pattern, changes in self.overrides.items():
+            if fnmatchcase(stream, pattern):
+                settings = replace(settings, **_stream_values(changes))
+        return settings
+
+
+def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+    """Reads the validated config; empty strings count as unset, since runners pass empty environment names on.
+
+    Raises:
+        UsageError: a value that the config's JSON Schema cannot refuse is wrong.
+    """
+    given = {name: value for name, value in config.items() if value is not None and value != ""}
+    tenant, source = _name_part(given, "tenant_id"), _name_part(given, "source")
+    load_schema = environ.get("MELTANO_EXTRACT__LOAD_SCHEMA") or None
+    level = given.get("compression_level")
+    return Settings(
+        lake_root=given.get("lake_root", "storage/lake"),
+        tenant_id=tenant,
+        source=source or (load_schema.removeprefix("tap_") if load_schema else None),
+        tap=given.get("tap") or environ.get("MELTANO_EXTRACTOR_NAME") or None,
+        tenant_column=config.get("tenant_column", "_tenant") or None,
+        max_line_bytes=int(given.get("max_line_mb", 64)) * 2**20,
+        parquet=ParquetOptions(
+            compression=given.get("compression", "zstd"),
+            compression_level=int(level) if level is not None else None,
+            row_group_rows=given.get("row_group_rows"),
+        ),
+        streams=StreamSettings(**_stream_values(given)),
+        overrides=given.get("stream_overrides", {}),
+    )
+
+
+def _stream_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    names = StreamSettings.__dataclass_fields__
+    values = {name: value for name, value in config.items() if name in names and value is not None}
+    if "max_row_drop" in values:
+        values["max_row_drop"] = float(values["max_row_drop"])  # the SDK reads config numbers as Decimal
+    return values
+
+
+def _name_part(config: Mapping[str, Any], setting: str) -> str | None:
+    value = config.get(setting)
+    if value is None:
+        return None
+    if SEPARATOR in value:
+        raise UsageError(f"{setting} {value!r} holds {SEPARATOR!r}, which parts a dataset from its child datasets: use a single `_`")
+    return str(value)

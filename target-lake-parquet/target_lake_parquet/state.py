@@ -1,0 +1,61 @@
+"""Bookmarks held until the rows before them are durable. Only this room writes stdout."""
+
+import sys
+from collections.abc import Collection
+from typing import Any
+
+import msgspec
+
+from target_lake_parquet.messages import StateMessage
+from target_lake_parquet.proof import bookmark_key, bookmark_of
+
+
+class States:
+    """The STATE messages of a run."""
+
+    def __init__(self) -> None:
+        """Begins with none."""
+        self.last: StateMessage | None = None
+        self._openings: dict[str, Any] = {}
+
+    def received(self, message: StateMessage) -> None:
+        """Keeps a STATE; it is printed when its time has come."""
+        self.last = message
+
+    def begin(self, stream: str) -> Any:  # noqa: ANN401 - a bookmark is any JSON value
+        """Remembers the bookmark a stream began with, at its first SCHEMA, and returns it."""
+        if stream not in self._openings:
+            self._openings[stream] = bookmark_of(self.last.value if self.last else None, stream)
+        return self._openings[stream]
+
+    def bookmark(self, stream: str) -> Any:  # noqa: ANN401 - a bookmark is any JSON value
+        """A stream's bookmark in the last STATE, or None."""
+        return bookmark_of(self.last.value if self.last else None, stream)
+
+    def payload(self, unpublished: Collection[str]) -> bytes | None:
+        """The STATE that may be printed when all streams but `unpublished` are in the lake.
+
+        As received, but that an unpublished stream keeps the bookmark it began with, or none. A payload
+        without `bookmarks` cannot be parted: it waits until everything is published.
+        """
+        if self.last is None or not unpublished:
+            return self.last.raw if self.last else None
+        value = self.last.value
+        bookmarks = value.get("bookmarks") if isinstance(value, dict) else None
+        if not isinstance(bookmarks, dict):
+            return None
+        kept = dict(bookmarks)
+        for stream in unpublished:
+            key = bookmark_key(kept, stream)
+            if key is None:
+                continue
+            del kept[key]
+            if self._openings.get(stream):
+                kept[key] = self._openings[stream]
+        return msgspec.json.encode({**value, "bookmarks": kept})
+
+
+def print_state(payload: bytes) -> None:
+    """Prints a STATE payload on a line of its own."""
+    sys.stdout.buffer.write(payload + b"\n")
+    sys.stdout.buffer.flush()

@@ -1,0 +1,190 @@
+"""One stream of a run: its plan of columns, its rows on the way to staging, and what was noticed of it."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from lake_parquet.commit import Family, Member
+from lake_parquet.footer import Owner
+from lake_parquet.paths import dataset_name
+from lake_parquet.policy import StreamFacts
+from lake_parquet.runs import DatasetSummary, Proof
+from lake_parquet.staging import Staging
+from target_lake_parquet.columns import PARENT, Kind, Plan, Table, UnknownKeyError, table_of
+from target_lake_parquet.decode import BadRecord, decode
+from target_lake_parquet.messages import Rows, SchemaMessage
+from target_lake_parquet.proof import Evidence
+from target_lake_parquet.settings import Settings, StreamSettings
+
+BLOCK_BYTES = 16 * 2**20
+"""Records are decoded when this many bytes of them wait: large enough for whole columns, small for memory."""
+
+MARK = "x-singerlake"
+"""Key in SCHEMA's `schema` under which our taps say where rows come from and how a read ends."""
+
+
+@dataclass(slots=True)
+class Stream:
+    """A stream between its first SCHEMA and the end of the run."""
+
+    name: str
+    settings: StreamSettings
+    owner: Owner
+    origin: str | None
+    tenant_column: str | None
+    bookmark: Any = None
+    evidence: Evidence = field(default_factory=Evidence)
+    schema: dict[str, Any] = field(default_factory=dict)
+    keys: tuple[str, ...] = ()
+    replication_keys: tuple[str, ...] = ()
+    tables: dict[str, Table] = field(default_factory=dict)
+    failure: str | None = None
+    read: Counter[str] = field(default_factory=Counter)
+    coerced: Counter[tuple[str, str]] = field(default_factory=Counter)
+    undeclared: Counter[str] = field(default_factory=Counter)
+    waiting: Rows = field(default_factory=lambda: Rows(""))
+    waiting_bytes: int = 0
+
+    def dataset(self, suffix: str = "") -> str:
+        """The dataset of the stream, or of one of its arrays."""
+        return dataset_name(self.owner.tenant, self.owner.source, self.name, suffix or None)
+
+    def take_schema(self, message: SchemaMessage, staging: Staging) -> None:
+        """Plans the columns anew; rows that came under an older SCHEMA keep their own."""
+        if message.schema == self.schema and message.key_properties == self.keys:
+            return
+        self.flush(staging)
+        settings = self.settings
+        plan = Plan(settings.arrays == "split", settings.split_depth, settings.flattening_max_depth)
+        if self.tables and message.key_properties != self.keys:
+            self.fail(f"line {message.line}: the keys changed within the run from {list(self.keys)} to {list(message.key_properties)}")
+            return
+        if not isinstance(message.schema.get("properties"), dict):
+            self.fail(f"line {message.line}: the SCHEMA has no properties: nothing says what its columns are")
+            return
+        try:
+            table = table_of(message.schema, message.key_properties, plan)
+        except UnknownKeyError as error:
+            self.fail(f"line {message.line}: key_properties name what the schema has no plain column for: {error}")
+            return
+        self.schema, self.keys, self.replication_keys = message.schema, message.key_properties, message.bookmark_properties
+        self.tables |= {member.suffix: member for member in table.family()}
+        self._stage(Rows(self.name), staging)  # the columns are there from the first snapshot on, rows or not
+
+    def take_rows(self, rows: Rows, staging: Staging) -> None:
+        """Lets records wait until there are enough of them for a block."""
+        self.evidence.rows += len(rows.lines)
+        if self.failure:
+            return
+        self.waiting.lines += rows.lines
+        self.waiting.records += rows.records
+        self.waiting_bytes += sum(map(len, map(memoryview, rows.records)))
+        if self.waiting_bytes >= BLOCK_BYTES:
+            self.flush(staging)
+
+    def flush(self, staging: Staging) -> None:
+        """Decodes the waiting records and stages their rows."""
+        rows, self.waiting, self.waiting_bytes = self.waiting, Rows(self.name), 0
+        if rows.lines and not self.failure:
+            self._stage(rows, staging)
+
+    def _stage(self, rows: Rows, staging: Staging) -> None:
+        decoded = decode(self.tables[""], rows.lines, rows.records)
+        self.coerced.update(decoded.coerced)
+        self.undeclared.update(decoded.undeclared)
+        if decoded.bad:
+            self._refuse(decoded.bad)
+            return
+        if decoded.undeclared and self.settings.undeclared_fields == "fail":
+            self.fail(f"records hold fields that the schema does not name: {', '.join(sorted(decoded.undeclared))}")
+            return
+        for suffix, frame in decoded.frames.items():
+            self.read[suffix] += frame.height
+            staging.append(self.dataset(suffix), self._with_tenant(frame))
+
+    def _with_tenant(self, frame: pl.DataFrame) -> pl.DataFrame:
+        column = self.tenant_column
+        if not self.owner.tenant or not column or column in frame.columns:
+            return frame
+        return frame.insert_column(1, pl.Series(column, [self.owner.tenant], dtype=pl.String).new_from_index(0, frame.height))
+
+    def _refuse(self, bad: list[BadRecord]) -> None:
+        first = min(bad, key=lambda one: one.line)
+        more = f" ({len(bad)} such values in this block)" if len(bad) > 1 else ""
+        self.fail(f"line {first.line}: field {first.field!r} {first.reason}{more}: mend it at the source or in the tap's schema")
+
+    def fail(self, reason: str) -> None:
+        """Gives the stream up: nothing of it is published, the other streams go on."""
+        self.failure = self.failure or reason
+        self.waiting = Rows(self.name)
+
+    def facts(self, proof: Proof, *, incremental: bool, resumed: bool) -> StreamFacts:
+        """What the lake must know of the stream to decide."""
+        return StreamFacts(
+            owner=self.owner,
+            keys=self.tables[""].keys,
+            replication_keys=self.replication_keys,
+            incremental=incremental or bool(self.replication_keys),
+            resumed=resumed,
+            version=self.evidence.version,
+            origin=self.origin,
+            proof=proof,
+            load_method=self.settings.load_method,
+            on_incomplete=self.settings.on_incomplete,
+            max_row_drop=self.settings.max_row_drop,
+            hard_delete=self.settings.hard_delete,
+        )
+
+    def family(self) -> Family:
+        """The stream's datasets."""
+        members = [self._member(table) for suffix, table in sorted(self.tables.items())]
+        return Family(members[0], tuple(members[1:]), self.schema, tuple(self._notes()))
+
+    def _member(self, table: Table) -> Member:
+        level = 0 if not table.suffix else len(table.keys) - len(self.tables[""].keys)
+        return Member(
+            dataset=self.dataset(table.suffix),
+            owner=msgspec.structs.replace(self.owner, child=table.suffix or None),
+            keys=table.keys,
+            parents=tuple(PARENT * level + key for key in self.tables[""].keys) if table.suffix else (),
+            json_columns=tuple(column.name for column in table.columns if column.kind is Kind.JSON),
+            rows_read=self.read[table.suffix],
+        )
+
+    def _notes(self) -> list[str]:
+        notes = [f"{count} values of {column} {how}" for (column, how), count in sorted(self.coerced.items())]
+        if self.undeclared:
+            fields = ", ".join(f"{name} ({count})" for name, count in sorted(self.undeclared.items())[:10])
+            notes.append(f"fields left out that the schema does not name: {fields}")
+        return notes
+
+    def failed(self) -> DatasetSummary:
+        """The summary of a stream that was given up."""
+        source = "_".join(filter(None, (self.owner.source, self.origin))) or None
+        return DatasetSummary(
+            dataset=self.dataset(),
+            stream=self.name,
+            status="failed",
+            rows_read=self.evidence.rows,
+            proof="open",
+            source=source,
+            notes=[self.failure or "", *self._notes()],
+        )
+
+
+def new_stream(message: SchemaMessage, settings: Settings, bookmark: Any) -> Stream:  # noqa: ANN401 - any JSON value
+    """Opens a stream at its first SCHEMA; `bookmark` is what the state held for it then."""
+    mark = message.schema.get(MARK)
+    mark = mark if isinstance(mark, dict) else {}
+    return Stream(
+        name=message.stream,
+        settings=settings.of_stream(message.stream),
+        owner=Owner(stream=message.stream, tenant=settings.tenant_id, source=settings.source or mark.get("source")),
+        origin=mark.get("origin"),
+        tenant_column=settings.tenant_column,
+        bookmark=bookmark,
+        evidence=Evidence(closes_with=mark.get("closes_with")),
+    )

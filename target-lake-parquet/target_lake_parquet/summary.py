@@ -1,0 +1,63 @@
+"""What a run did, for people and machines: a log line a dataset, and a table on a terminal."""
+
+import logging
+import sys
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from lake_parquet.cli import readable_bytes
+from lake_parquet.runs import DatasetSummary, RunRecord
+
+LEVELS = {"held": logging.ERROR, "failed": logging.ERROR}
+
+
+def log_summary(logger: logging.Logger, run: RunRecord) -> None:
+    """Logs one line a dataset: the facts stand in the text, which consoles show, and as `extra`, for JSON logs."""
+    for one in run.datasets:
+        logger.log(LEVELS.get(one.status, logging.INFO), "%s", sentence(one), extra=_extra(one))
+
+
+def _extra(one: DatasetSummary) -> dict[str, object]:
+    """The facts of a dataset under names that no log record uses itself."""
+    facts = msgspec.to_builtins(one)
+    return {("lake_path" if name == "path" else name): value for name, value in facts.items()}
+
+
+def sentence(one: DatasetSummary) -> str:
+    """One dataset's facts in one line."""
+    changes = f"+{one.rows_added} added, {'?' if one.rows_updated is None else one.rows_updated} updated, {one.rows_deleted} deleted"
+    facts = [f"{one.row_count} rows"]
+    if one.status in ("published", "unchanged", "empty"):
+        facts[0] += f" ({changes})"
+    facts += [f"{one.rows_read} read", readable_bytes(one.bytes), f"source {one.source or 'unknown'}", f"path {one.path or 'none'}"]
+    notes = "".join(f"; {note}" for note in one.notes)
+    return f"{one.status.capitalize()} {one.dataset}: {', '.join(facts)}{notes}."
+
+
+def print_table(run: RunRecord) -> None:
+    """Prints the run as a table where stderr is a terminal; a runner's log has the lines already."""
+    console = Console(stderr=True)
+    if not sys.stderr.isatty() or not run.datasets:
+        return
+    table = Table(title=f"run {run.run_id}: {run.status}", title_justify="left", header_style="bold", box=None, pad_edge=False)
+    for name in ("dataset", "status", "source"):
+        table.add_column(name, overflow="fold")
+    for name in ("rows", "added", "updated", "deleted", "size"):
+        table.add_column(name, justify="right")
+    table.add_column("path", overflow="fold")
+    for one in run.datasets:
+        updated = "?" if one.rows_updated is None else f"{one.rows_updated:,}"
+        table.add_row(
+            one.dataset,
+            one.status,
+            one.source or "-",
+            f"{one.row_count:,}",
+            f"{one.rows_added:,}",
+            updated,
+            f"{one.rows_deleted:,}",
+            readable_bytes(one.bytes),
+            one.path or "-",
+        )
+    console.print(table)

@@ -1,0 +1,103 @@
+"""The target: Singer on stdin, Parquet snapshots in the lake, the bookmark on stdout."""
+
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import PurePath
+from types import FrameType
+from typing import IO, Any, BinaryIO, ClassVar, cast
+
+import click
+from singer_sdk import Target
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
+from singer_sdk.plugin_base import SingerCommand
+from singer_sdk.singerlib.encoding.base import GenericSingerReader
+
+from target_lake_parquet.cli import Interrupted, TargetCommand
+from target_lake_parquet.run import Run
+from target_lake_parquet.settings import SETTINGS, read_settings
+
+
+class BlockReader(GenericSingerReader[bytes]):
+    """Hands the whole input to a run, in place of the SDK's loop over single records."""
+
+    def __init__(self, run: Run) -> None:
+        """Reads for `run`."""
+        super().__init__()
+        self.run = run
+
+    def process_lines(self, file_input: IO[Any] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]) -> Counter[str]:  # type: ignore[override]  # noqa: ARG002 - the SDK's signature
+        """Reads all messages; returns how many of each type there were."""
+        source = file_input if file_input is not None else self.default_input
+        return self.run.read(cast("BinaryIO", getattr(source, "buffer", source)))
+
+    @property
+    def default_input(self) -> IO[bytes]:
+        """Standard input, as bytes."""
+        return sys.stdin.buffer
+
+    def deserialize_json(self, line: bytes) -> dict[str, Any]:
+        """Not used: lines are read by the `messages` room."""
+        raise NotImplementedError
+
+
+class TargetLakeParquet(Target):
+    """Singer target that writes complete, timestamped Parquet snapshots."""
+
+    name = "target-lake-parquet"
+    package_name = "singerlake-target-lake-parquet"
+    config_jsonschema: ClassVar[dict[str, Any]] = SETTINGS
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [PluginCapabilities.ABOUT, PluginCapabilities.STRUCTURED_LOGGING]
+
+    def __init__(
+        self,
+        *,
+        config: dict[str, Any] | PurePath | str | list[PurePath | str] | None = None,
+        parse_env_config: bool = False,
+        validate_config: bool = True,
+        **_: Any,  # noqa: ANN401 - the SDK's mapper and reader have no part here
+    ) -> None:
+        """Opens a run in the lake that the settings name."""
+        self._interrupted_at: float | None = None
+        super().__init__(config=config, parse_env_config=parse_env_config, validate_config=validate_config, setup_mapper=False)
+        self.run = Run(read_settings(self.config, os.environ), self.logger)
+        self.message_reader = BlockReader(self.run)
+
+    @classmethod
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """Adds none of the SDK's settings: a setting that is listed has an effect."""
+
+    def process_endofpipe(self) -> None:
+        """Publishes, prints the bookmark, tells what happened."""
+        self.run.finish()
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's signature
+        """Stops with nothing more published; a second signal within a second is the same Ctrl-C."""
+        now = time.monotonic()
+        if self._interrupted_at is not None and now - self._interrupted_at < 1:
+            return
+        self._interrupted_at = now
+        raise Interrupted(signal.Signals(signum))
+
+    @classmethod
+    def invoke(cls, *, config: Any = None, file_input: IO[str] | None = None, **kwargs: Any) -> None:  # type: ignore[override]  # noqa: ANN401 - the SDK's own types are private
+        """Runs the target over its input."""
+        about = bool(kwargs.get("about"))
+        if about:
+            cls.print_about(kwargs.get("about_format"))
+            return
+        target = cls(config=config.config, parse_env_config=config.parse_env)
+        try:
+            target.listen(file_input)
+        except BaseException as error:
+            target.run.give_up(error)
+            raise
+
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """The command line, with errors as single lines."""
+        command = super().get_singer_command()
+        return TargetCommand.of(cast("SingerCommand", command), cls.logger)

@@ -1,0 +1,257 @@
+"""One column's JSON values in, one typed column out: exact, or a refusal that names the value's place. Pure.
+
+Where nothing is lost a value is coerced, and counted: a number in a string column becomes its JSON text, 7.0
+in an integer column 7, a date in a date-time column its midnight. Where a number would lose digits, the
+column widens for this block (int64 to decimal, float64 to decimal, decimal to a larger scale, at last to
+string). What cannot be, is refused. The rules stand in `docs/lake-format.md`.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Context, Decimal, InvalidOperation
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from target_lake_parquet.columns import MAX_DIGITS, Column, Kind
+
+INT64_MAX = 2**63 - 1
+EXACT_INT = 2**53
+SHORT, TINY, HUGE = 16, 1e-300, 1e300
+MAX_EXPONENT = 1000
+"""A number past 10 to this power is refused: writing it out would fill the memory."""
+_json = msgspec.json.Encoder(decimal_format="number")
+_roomy = Context(prec=2 * MAX_DIGITS)
+
+
+@dataclass(slots=True)
+class Converted:
+    """A column's values, the values that were coerced (how -> count), and those that cannot be (index -> why)."""
+
+    series: pl.Series
+    coerced: dict[str, int] = field(default_factory=dict)
+    bad: dict[int, str] = field(default_factory=dict)
+
+
+def convert(column: Column, values: Sequence[Any]) -> Converted:
+    """Turns the JSON values of `column` (None where absent) into a column of its type.
+
+    Floats are what `parse_number` made of them. Refused values are null in the result and named in `bad`.
+    """
+    converted = _CONVERTERS[column.kind](values, column.scale)
+    converted.series = converted.series.alias(column.name)
+    return converted
+
+
+def parse_number(text: str) -> float | Decimal:
+    """Reads a JSON number with a point or an exponent: a float where that is surely exact, else a Decimal."""
+    number = float(text)
+    # 15 significant digits survive a float64 where it is neither denormal nor overflown
+    surely_exact = len(text) <= SHORT and (TINY < abs(number) < HUGE or not text.strip("-0."))
+    return number if surely_exact else Decimal(text)
+
+
+def is_float_exact(number: Decimal) -> bool:
+    """Tells whether a float64 holds `number`: as its exact value, or as the shortest text that reads back to it."""
+    as_float = float(number)
+    if as_float in (float("inf"), float("-inf")):
+        return False
+    return Decimal(as_float) == number or Decimal(repr(as_float)) == number
+
+
+def _kinds(values: Sequence[Any]) -> set[type]:
+    return set(map(type, values)) - {type(None)}
+
+
+def _convert_string(values: Sequence[Any], _: int) -> Converted:
+    if _kinds(values) <= {str}:
+        return Converted(pl.Series(values, dtype=pl.String))
+    texts = [value if value is None or isinstance(value, str) else json_text(value) for value in values]
+    count = sum(1 for value in values if not (value is None or isinstance(value, str)))
+    return Converted(pl.Series(texts, dtype=pl.String), {"written as JSON text": count})
+
+
+def _convert_json(values: Sequence[Any], _: int) -> Converted:
+    texts = [None if value is None else json_text(value) for value in values]
+    return Converted(pl.Series(texts, dtype=pl.String))
+
+
+def json_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Writes a JSON value as compact text; decimals as numbers, keys in the order they came."""
+    return _json.encode(value).decode()
+
+
+def _convert_boolean(values: Sequence[Any], _: int) -> Converted:
+    return _checked(values, bool, pl.Boolean(), lambda _: "is not true or false")
+
+
+def _checked(values: Sequence[Any], kind: type, dtype: pl.DataType, why: Callable[[Any], str]) -> Converted:
+    if _kinds(values) <= {kind}:
+        return Converted(pl.Series(values, dtype=dtype))
+    bad = {i: why(value) for i, value in enumerate(values) if value is not None and type(value) is not kind}
+    good = [None if i in bad else value for i, value in enumerate(values)]
+    return Converted(pl.Series(good, dtype=dtype), bad=bad)
+
+
+def _convert_integer(values: Sequence[Any], _: int) -> Converted:
+    coerced: dict[str, int] = {}
+    bad: dict[int, str] = {}
+    if not _kinds(values) <= {int}:
+        values = list(values)
+        for i, value in enumerate(values):
+            if value is None or type(value) is int:
+                continue
+            if isinstance(value, float | Decimal) and _is_sane(value) and value == int(value):
+                values[i] = int(value)
+                coerced["whole number written as integer"] = coerced.get("whole number written as integer", 0) + 1
+            else:
+                values[i] = None
+                bad[i] = "is not a whole number"
+    if all(value is None or -INT64_MAX - 1 <= value <= INT64_MAX for value in values):
+        return Converted(pl.Series(values, dtype=pl.Int64), coerced, bad)
+    return Converted(_decimals([None if v is None else Decimal(v) for v in values], 0), coerced, bad)
+
+
+def _convert_number(values: Sequence[Any], _: int) -> Converted:
+    kinds = _kinds(values)
+    if kinds <= {float}:
+        return Converted(pl.Series(values, dtype=pl.Float64))
+    bad: dict[int, str] = {}
+    if not kinds <= {float, int, Decimal}:
+        bad = {i: "is not a number" for i, v in enumerate(values) if type(v) not in (float, int, Decimal, type(None))}
+    bad |= {i: "has too large an exponent" for i, v in enumerate(values) if isinstance(v, Decimal) and not _is_sane(v)}
+    values = [None if i in bad else value for i, value in enumerate(values)]
+    if all(_fits_float(value) for value in values):
+        floats = [None if value is None else float(value) for value in values]
+        return Converted(pl.Series(floats, dtype=pl.Float64), bad=bad)
+    return Converted(_decimals([None if value is None else _shortest(value) for value in values], 0), bad=bad)
+
+
+def _shortest(value: float | Decimal) -> Decimal:
+    """The decimal that people would write for a number: not the 50 digits that some taps print for 17.17."""
+    if isinstance(value, float) or (isinstance(value, Decimal) and is_float_exact(value)):
+        return Decimal(repr(float(value)))
+    return Decimal(value)
+
+
+def _fits_float(value: Any) -> bool:  # noqa: ANN401 - None, int, float or Decimal
+    if isinstance(value, Decimal):
+        return is_float_exact(value)
+    if isinstance(value, int) and not -EXACT_INT <= value <= EXACT_INT:
+        return abs(value) < 10**308 and int(float(value)) == value
+    return True
+
+
+def _convert_decimal(values: Sequence[Any], scale: int) -> Converted:
+    numbers: list[Decimal | None] = []
+    bad: dict[int, str] = {}
+    for i, value in enumerate(values):
+        number = _to_decimal(value)
+        if number is None and value is not None:
+            bad[i] = "is not a decimal number"
+        numbers.append(number)
+    return Converted(_decimals(numbers, scale), bad=bad)
+
+
+def _is_sane(value: float | Decimal) -> bool:
+    return isinstance(value, float) or abs(value.adjusted()) <= MAX_EXPONENT
+
+
+def _to_decimal(value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return None
+    try:
+        number = Decimal(repr(value) if isinstance(value, float) else value)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and _is_sane(number) else None
+
+
+def _decimals(values: Sequence[Decimal | None], scale: int) -> pl.Series:
+    """A decimal column of `scale`, or of the smallest larger one that is exact; strings where 38 digits are too few."""
+    digits, needed = 0, scale
+    for value in values:
+        if value:
+            figures = "".join(map(str, value.as_tuple().digits))
+            exponent = int(value.as_tuple().exponent) + len(figures) - len(figures.rstrip("0"))
+            needed = max(needed, -exponent)
+            digits = max(digits, value.adjusted() + 1)
+    if digits + needed <= MAX_DIGITS:
+        step = Decimal(1).scaleb(-needed)
+        fitted = [None if value is None else value.quantize(step, context=_roomy) for value in values]
+        return pl.Series(fitted, dtype=pl.Decimal(MAX_DIGITS, needed))
+    return pl.Series([None if value is None else str(value) for value in values], dtype=pl.String)
+
+
+def _convert_timestamp(values: Sequence[Any], _: int) -> Converted:
+    return _parsed(values, parse_timestamp, pl.Datetime("us", "UTC"), "is not a date-time (ISO 8601)")
+
+
+def _convert_date(values: Sequence[Any], _: int) -> Converted:
+    return _parsed(values, parse_date, pl.Date(), "is not a date (YYYY-MM-DD)")
+
+
+def _parsed(values: Sequence[Any], parse: Callable[[str], Any], dtype: pl.DataType, why: str) -> Converted:
+    bad: dict[int, str] = {}
+    parsed: list[Any] = []
+    for i, value in enumerate(values):
+        result = parse(value) if isinstance(value, str) else None
+        if result is None and value is not None:
+            bad[i] = why
+        parsed.append(result)
+    return Converted(pl.Series(parsed, dtype=dtype), bad=bad)
+
+
+_TIMESTAMP = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)(?:[Tt ]+(?P<clock>\d\d:\d\d(?::\d\d)?)(?:[.,](?P<fraction>\d+))?)?\s*"
+    r"(?:(?P<utc>[Zz]|UTC)|(?P<sign>[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?)?"
+)
+
+
+def parse_timestamp(text: str) -> datetime | None:
+    """Reads a date-time of any common ISO 8601 writing as UTC; None where it is none or leaves years 1 to 9999.
+
+    A missing offset means UTC, a missing time midnight, digits past the microsecond are cut off.
+    """
+    match = _TIMESTAMP.fullmatch(text.strip())
+    if match is None:
+        return None
+    clock = match["clock"] or "00:00:00"
+    micros = (match["fraction"] or "")[:6].ljust(6, "0")
+    try:
+        moment = datetime.fromisoformat(f"{match['date']}T{clock}").replace(microsecond=int(micros))
+        if match["sign"]:
+            minutes = int(match["hours"]) * 60 + int(match["minutes"] or 0)
+            offset = timedelta(minutes=minutes if match["sign"] == "+" else -minutes)
+            return moment.replace(tzinfo=timezone(offset)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return moment.replace(tzinfo=UTC)
+
+
+def parse_date(text: str) -> date | None:
+    """Reads a date; a date-time only where it is midnight UTC, since its time would be lost."""
+    try:
+        return date.fromisoformat(text) if len(text) == len("YYYY-MM-DD") else _midnight(text)
+    except ValueError:
+        return None
+
+
+def _midnight(text: str) -> date | None:
+    moment = parse_timestamp(text)
+    return moment.date() if moment and moment == datetime.combine(moment.date(), datetime.min.time(), UTC) else None
+
+
+_CONVERTERS: dict[Kind, Callable[[Sequence[Any], int], Converted]] = {
+    Kind.STRING: _convert_string,
+    Kind.INTEGER: _convert_integer,
+    Kind.NUMBER: _convert_number,
+    Kind.DECIMAL: _convert_decimal,
+    Kind.BOOLEAN: _convert_boolean,
+    Kind.TIMESTAMP: _convert_timestamp,
+    Kind.DATE: _convert_date,
+    Kind.JSON: _convert_json,
+}
