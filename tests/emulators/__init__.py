@@ -1,0 +1,1 @@
+"""Real HTTP servers on loopback that behave like the APIs our taps read."""

@@ -1,0 +1,230 @@
+"""Resolvers for every field of the schema, driven by the schema and by plain dicts.
+
+A field answers with what the row holds under its name. What the row does not hold is null where the schema allows
+it, else a value made from the type: a document of any kept field gets an answer of the right shape. The few fields
+that ask the store stand in `ASKED`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    GraphQLAbstractType,
+    GraphQLEnumType,
+    GraphQLField,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    get_named_type,
+    is_abstract_type,
+    is_enum_type,
+    is_list_type,
+    is_non_null_type,
+    is_object_type,
+)
+
+from tests.emulators.shopify.connections import PageArguments, connection
+from tests.emulators.shopify.errors import JSONObject, bad_request
+from tests.emulators.shopify.money import decimal_text, money_text
+from tests.emulators.shopify.search import FIELDS, read_search
+from tests.emulators.shopify.store import Ref, Store
+
+Row = dict[str, Any]
+Resolver = Callable[..., Any]
+
+EPOCH = "2025-01-01T00:00:00Z"
+LEAVES: dict[str, Any] = {
+    "Boolean": False,
+    "Date": EPOCH[:10],
+    "DateTime": EPOCH,
+    "Decimal": "0.0",
+    "Float": 0.0,
+    "HTML": "",
+    "ID": "gid://shopify/Unmodelled/0",
+    "Int": 0,
+    "JSON": {},
+    "Money": "0.00",
+    "String": "",
+    "URL": "https://example.com/",
+    "UnsignedInt64": "0",
+}
+
+
+@dataclass
+class Context:
+    """What one request carries to its resolvers, and what they leave for its `extensions`."""
+
+    store: Store
+    searches: list[JSONObject] = field(default_factory=list)
+
+
+def attach_resolvers(schema: GraphQLSchema) -> None:
+    """Give every field of every object type its resolver; decisions about types are made here, not per row."""
+    for kind in schema.type_map.values():
+        if is_object_type(kind) and not kind.name.startswith("__"):
+            for name, definition in kind.fields.items():
+                definition.resolve = resolver(schema, kind, name, definition)
+
+
+def resolve_type(value: Row, _info: GraphQLResolveInfo, abstract: GraphQLAbstractType) -> str:
+    """Return the type of a row behind an interface or union: it says so, or its global id does."""
+    if "__typename" in value:
+        return str(value["__typename"])
+    if str(value.get("id", "")).startswith("gid://shopify/"):
+        return str(value["id"]).split("/")[3]
+    raise TypeError(f"a row of {abstract.name} does not tell its type")
+
+
+def resolver(
+    schema: GraphQLSchema, owner: GraphQLObjectType, name: str, definition: GraphQLField
+) -> Resolver:
+    """Return the resolver of one field."""
+    asked = ASKED.get((owner.name, name))
+    if get_named_type(definition.type).name.endswith("Connection"):
+        return connection_resolver(name, asked)
+    if asked is not None:
+        return lambda source, info, **arguments: asked(info.context, source, arguments)
+    required = is_non_null_type(definition.type)
+    limited = "first" in definition.args
+
+    def resolve(source: Row, info: GraphQLResolveInfo, first: int | None = None, **_: object) -> object:
+        value = source.get(name)
+        if value is None:
+            return missing(schema, definition.type, name, source) if required or name not in source else None
+        if type(value) is Ref:
+            return info.context.store.get(value.gid)
+        return value[:first] if limited and first is not None else value
+
+    return resolve
+
+
+def connection_resolver(name: str, asked: Resolver | None) -> Resolver:
+    """Return the resolver of a connection: rows of the store or of the row itself, searched, sorted, cut."""
+
+    def resolve(source: Row | None, info: GraphQLResolveInfo, **arguments: Any) -> Row:  # noqa: ANN401 - as sent
+        page = PageArguments.of(arguments)
+        context: Context = info.context
+        rows = asked(context, source, arguments) if asked else (source or {}).get(name) or []
+        query = arguments.get("query")
+        if query and name in FIELDS:
+            search = read_search(query, name)
+            context.searches.append(search.extension([str(step) for step in info.path.as_list()]))
+            rows = [row for row in rows if search.matches(row)]
+        return connection(rows, page)
+
+    return resolve
+
+
+def missing(schema: GraphQLSchema, kind: GraphQLOutputType, name: str, source: Row) -> object:
+    """Return what stands for a value that the data does not hold.
+
+    The numeric id and the older, plain forms of a money field follow from their neighbours. Else null, or, where the
+    schema forbids null, a value made from the type.
+    """
+    if name == "legacyResourceId":
+        return source["id"].rsplit("/", 1)[-1]
+    bag = source.get(f"{name.removesuffix('V2')}Set")
+    named = get_named_type(kind).name
+    if bag and named == "Money":
+        return money_text(bag["shopMoney"]["amount"])
+    if bag and named == "MoneyV2":
+        return bag["shopMoney"]
+    return made(schema, kind) if is_non_null_type(kind) else None
+
+
+def made(schema: GraphQLSchema, kind: GraphQLOutputType) -> object:
+    """Return a deterministic value of a type: nothing, zero, the first of an enum, an object without data."""
+    inner = kind.of_type if is_non_null_type(kind) else kind
+    if is_list_type(inner):
+        return []
+    if is_enum_type(inner):
+        return first_value(inner)
+    if is_abstract_type(inner):
+        return {"__typename": schema.get_possible_types(inner)[0].name}
+    if is_object_type(inner):
+        return {}
+    return LEAVES.get(get_named_type(inner).name, "")
+
+
+def first_value(kind: GraphQLEnumType) -> str:
+    """Return the first value of an enum; a shop's currency is the euro."""
+    return "EUR" if kind.name == "CurrencyCode" else next(iter(kind.values))
+
+
+def node(context: Context, _source: object, arguments: Row) -> Row | None:
+    """Return the row of a global id; None for one that does not exist (any more)."""
+    gid = arguments["id"]
+    if not gid.startswith("gid://shopify/"):
+        raise bad_request(f"Invalid global id '{gid}'")
+    return context.store.get(gid)
+
+
+def only(kind: str) -> Resolver:
+    """Return the lookup of one type: a global id of another finds nothing."""
+
+    def resolve(context: Context, source: object, arguments: Row) -> Row | None:
+        return node(context, source, arguments) if f"/{kind}/" in arguments["id"] else None
+
+    return resolve
+
+
+def table(name: str) -> Resolver:
+    """Return the lookup of all rows of a table."""
+    return lambda context, _source, _arguments: context.store.rows(name)
+
+
+def counted(name: str) -> Resolver:
+    """Return the count of a table's rows that a search finds, exact up to the limit."""
+
+    def resolve(context: Context, _source: object, arguments: Row) -> Row:
+        query = arguments.get("query")
+        rows = context.store.rows(name)
+        if query:
+            search = read_search(query, name)
+            context.searches.append(search.extension([f"{name}Count"]))
+            rows = [row for row in rows if search.matches(row)]
+        limit = arguments.get("limit") or len(rows)
+        if len(rows) > limit:
+            return {"count": limit, "precision": "AT_LEAST"}
+        return {"count": len(rows), "precision": "EXACT"}
+
+    return resolve
+
+
+def orders_of(context: Context, customer: Row, _arguments: object = None) -> list[Row]:
+    """Return the orders of a customer, oldest first."""
+    return context.store.orders_of(customer["id"])
+
+
+def amount_spent(context: Context, customer: Row, _arguments: object) -> Row:
+    """Return what a customer's orders came to in the shop's currency."""
+    amounts = [order["totalPriceSet"]["shopMoney"]["amount"] for order in orders_of(context, customer)]
+    return {"amount": decimal_text(sum(map(float, amounts))), "currencyCode": context.store.currency}
+
+
+ASKED: dict[tuple[str, str], Resolver] = {
+    ("QueryRoot", "shop"): lambda context, _source, _arguments: context.store.shop,
+    ("QueryRoot", "node"): node,
+    ("QueryRoot", "nodes"): lambda context, source, arguments: [
+        node(context, source, {"id": gid}) for gid in arguments["ids"]
+    ],
+    ("QueryRoot", "order"): only("Order"),
+    ("QueryRoot", "customer"): only("Customer"),
+    ("QueryRoot", "product"): only("Product"),
+    ("QueryRoot", "productVariant"): only("ProductVariant"),
+    **{("QueryRoot", name): table(name) for name in ("orders", "customers", "products", "productVariants")},
+    **{("Shop", name): table(name) for name in ("orders", "customers", "products", "productVariants")},
+    **{("QueryRoot", f"{name}Count"): counted(name) for name in ("orders", "customers", "products")},
+    ("Customer", "orders"): orders_of,
+    ("Customer", "lastOrder"): lambda context, customer, _arguments: max(
+        orders_of(context, customer), key=lambda order: order["createdAt"], default=None
+    ),
+    ("Customer", "numberOfOrders"): lambda context, customer, _arguments: str(
+        len(orders_of(context, customer))
+    ),
+    ("Customer", "amountSpent"): amount_spent,
+}

@@ -1,0 +1,234 @@
+"""The shop's data and its clock: what is true on the server, and how a test changes it.
+
+Rows are plain dicts in the shape of their GraphQL type. Every change moves `updatedAt` to the store's clock, which
+starts at a fixed instant after all seeded data and moves only when it is told to or when something changes.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.emulators.shopify import data_orders, data_people, data_products
+from tests.emulators.shopify.money import SHOP_CURRENCY
+from tests.emulators.shopify.refs import Ref
+
+__all__ = ["CLOCK_START", "Ref", "Store"]
+
+Row = dict[str, Any]
+
+CLOCK_START = datetime(2026, 2, 1, tzinfo=UTC)
+CHILDREN = {"orders": "lineItems", "products": "variants"}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many rows of each table to seed."""
+
+    orders: int
+    customers: int
+    products: int
+
+
+class Store:
+    """Orders, customers and products of one shop, the same for the same seed and sizes. Safe to share by threads."""
+
+    currency = SHOP_CURRENCY
+
+    def __init__(self, shop: str, size: Size, seed: int) -> None:
+        self.lock = threading.RLock()
+        self.now = CLOCK_START
+        self.seed = seed
+        self.shop = shop_row(shop)
+        self._random = random.Random(f"{seed}/changes")  # noqa: S311 - test data, no secrets
+        self._tables: dict[str, dict[str, Row]] = {"orders": {}, "customers": {}, "products": {}}
+        self._children: dict[str, Row] = {}
+        self._made = dict.fromkeys(self._tables, 0)
+        self._orders_of: dict[str, list[Row]] | None = None
+        for table, wanted in (
+            ("customers", size.customers),
+            ("products", size.products),
+            ("orders", size.orders),
+        ):
+            for _ in range(wanted):
+                self._insert(table, self._make(table))
+
+    # ---- reading: the truth that a test compares with
+
+    def rows(self, table: str) -> list[Row]:
+        """Return all rows of a table (`orders`, `customers`, `products`, `productVariants`), not to be changed."""
+        with self.lock:
+            if table == "productVariants":
+                return [
+                    variant
+                    for product in self._tables["products"].values()
+                    for variant in product["variants"]
+                ]
+            return list(self._tables[table].values())
+
+    def ids(self, table: str) -> list[str]:
+        """Return the global ids of a table's rows, oldest first."""
+        return [row["id"] for row in self.rows(table)]
+
+    def get(self, gid: str) -> Row | None:
+        """Return the row of a global id: an order, customer, product, line item or variant; None if there is none."""
+        with self.lock:
+            for table in self._tables.values():
+                if gid in table:
+                    return table[gid]
+            return self._children.get(gid)
+
+    def orders_of(self, customer: str) -> list[Row]:
+        """Return the orders of a customer's global id."""
+        with self.lock:
+            if self._orders_of is None:
+                self._orders_of = {}
+                for order in self._tables["orders"].values():
+                    if order["customer"]:
+                        self._orders_of.setdefault(order["customer"].gid, []).append(order)
+            return self._orders_of.get(customer, [])
+
+    # ---- the clock
+
+    @property
+    def timestamp(self) -> str:
+        """The clock as Shopify writes a time."""
+        return self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def advance(self, seconds: float = 1) -> str:
+        """Move the clock and return its time; every change does so by one second first."""
+        with self.lock:
+            self.now += timedelta(seconds=seconds)
+            return self.timestamp
+
+    # ---- changing
+
+    def touch_orders(self, count: int) -> list[str]:
+        """Edit some orders, all in the same second, and return their ids. Their `note` tells the time of the edit."""
+        return self._touch("orders", count)
+
+    def touch_customers(self, count: int) -> list[str]:
+        """Edit some customers, all in the same second, and return their ids."""
+        return self._touch("customers", count)
+
+    def touch_products(self, count: int) -> list[str]:
+        """Edit some products, all in the same second, and return their ids. Their last tag tells the time."""
+        return self._touch("products", count)
+
+    def update(self, gid: str, **fields: object) -> Row:
+        """Set fields of a row and move its `updatedAt`, and its product's when it is a variant.
+
+        Raises:
+            KeyError: there is no such row.
+        """
+        with self.lock:
+            row = self.get(gid)
+            if row is None:
+                raise KeyError(gid)
+            row.update({"updatedAt": self.advance(), **fields})
+            if isinstance(row.get("product"), Ref) and (parent := self.get(row["product"].gid)):
+                parent["updatedAt"] = row["updatedAt"]
+            self._orders_of = None
+            return row
+
+    def add_order(self, **fields: object) -> str:
+        """Place a new order now and return its id; `fields` override what is made up."""
+        return self._add("orders", fields)
+
+    def add_customer(self, **fields: object) -> str:
+        """Register a new customer now and return the id."""
+        return self._add("customers", fields)
+
+    def add_product(self, **fields: object) -> str:
+        """Create a new product now and return its id."""
+        return self._add("products", fields)
+
+    def delete_order(self, gid: str) -> None:
+        """Remove an order with its line items; nothing else tells that it was there."""
+        self._delete("orders", gid)
+
+    def delete_customer(self, gid: str) -> None:
+        """Remove a customer; the orders keep a reference that leads nowhere, so null."""
+        self._delete("customers", gid)
+
+    def delete_product(self, gid: str) -> None:
+        """Remove a product with its variants."""
+        self._delete("products", gid)
+
+    # ---- inside
+
+    def _make(self, table: str) -> Row:
+        self._made[table] += 1
+        index = self._made[table]
+        source = random.Random(f"{self.seed}/{table}/{index}")  # noqa: S311 - test data, no secrets
+        if table == "customers":
+            return data_people.customer(source, index)
+        if table == "products":
+            return data_products.product(source, index)
+        customers, products = self._tables["customers"], self._tables["products"]
+        return data_orders.order(source, index, list(customers.values()), list(products.values()))
+
+    def _insert(self, table: str, row: Row) -> None:
+        self._tables[table][row["id"]] = row
+        for child in row.get(CHILDREN.get(table, ""), ()):
+            self._children[child["id"]] = child
+        self._orders_of = None
+
+    def _add(self, table: str, fields: dict[str, Any]) -> str:
+        with self.lock:
+            moment = self.advance()
+            row = self._make(table)
+            row.update({"createdAt": moment, "updatedAt": moment})
+            row.update({name: moment for name in ("processedAt", "publishedAt") if row.get(name)})
+            for variant in row.get("variants", ()):
+                variant.update({"createdAt": moment, "updatedAt": moment})
+            row.update(fields)
+            self._insert(table, row)
+            return str(row["id"])
+
+    def _touch(self, table: str, count: int) -> list[str]:
+        with self.lock:
+            moment = self.advance()
+            rows = list(self._tables[table].values())
+            chosen = self._random.sample(rows, min(count, len(rows)))
+            for row in chosen:
+                row["updatedAt"] = moment
+                if table == "products":
+                    row["tags"] = [*(tag for tag in row["tags"] if tag[:6] != "edited"), f"edited {moment}"]
+                else:
+                    row["note"] = f"edited {moment}"
+            return [row["id"] for row in chosen]
+
+    def _delete(self, table: str, gid: str) -> None:
+        with self.lock:
+            row = self._tables[table].pop(gid)
+            for child in row.get(CHILDREN.get(table, ""), ()):
+                self._children.pop(child["id"], None)
+            self._orders_of = None
+
+
+def shop_row(domain: str) -> Row:
+    """Return the shop itself; its name is the first part of its domain."""
+    name = domain.split(".", 1)[0]
+    return {
+        "id": "gid://shopify/Shop/60000000001",
+        "name": name.replace("-", " ").title(),
+        "myshopifyDomain": domain,
+        "email": f"owner@{name}.example.com",
+        "contactEmail": f"hello@{name}.example.com",
+        "currencyCode": SHOP_CURRENCY,
+        "ianaTimezone": "Europe/Berlin",
+        "primaryDomain": {
+            "id": "gid://shopify/Domain/70000000001",
+            "host": f"{name}.example.com",
+            "url": f"https://{name}.example.com",
+            "sslEnabled": True,
+        },
+        "plan": {"publicDisplayName": "Basic", "partnerDevelopment": False, "shopifyPlus": False},
+        "url": f"https://{name}.example.com",
+        "createdAt": "2024-01-15T09:00:00Z",
+        "updatedAt": "2025-01-15T09:00:00Z",
+    }
