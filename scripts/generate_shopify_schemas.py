@@ -1,0 +1,154 @@
+"""Write tap-shopify's JSON Schemas from its queries and Shopify's own schema.
+
+    python scripts/generate_shopify_schemas.py admin_2026-10.graphql.gz
+    python scripts/generate_shopify_schemas.py --check tests/emulators/shopify/admin_2026-10.graphql
+
+A column's type is what the API declares for the field it comes from. All columns but the key may be null: the
+API adds and drops "non-null" between versions, and a lake's types should not follow.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from graphql import (
+    GraphQLOutputType,
+    GraphQLSchema,
+    build_schema,
+    get_named_type,
+    get_nullable_type,
+    is_enum_type,
+    is_list_type,
+)
+from tap_shopify.graphql import GID_COLUMN, Column, Query
+
+PACKAGE = Path(__file__).resolve().parent.parent / "taps" / "tap-shopify" / "tap_shopify"
+Json = dict[str, Any]
+
+# The SDK's convention for exact decimals: a string, with the digits a database needs.
+DECIMAL = {"type": ["string", "null"], "format": "x-singer.decimal", "precision": 38, "scale": 6}
+SCALARS: Mapping[str, Json] = {
+    "Boolean": {"type": ["boolean", "null"]},
+    "Date": {"type": ["string", "null"], "format": "date"},
+    "DateTime": {"type": ["string", "null"], "format": "date-time"},
+    "Decimal": DECIMAL,
+    "Float": {"type": ["number", "null"]},
+    "Int": {"type": ["integer", "null"]},
+    "Money": DECIMAL,
+    "UnsignedInt64": {"type": ["integer", "null"]},
+    **{name: {"type": ["string", "null"]} for name in ("FormattedString", "HTML", "ID", "String", "URL")},
+}
+
+
+def load(path: Path) -> GraphQLSchema:
+    """Return the API's schema; the real one does not pass validation, hence `assume_valid`."""
+    data = path.read_bytes()
+    return build_schema((gzip.decompress(data) if path.suffix == ".gz" else data).decode(), assume_valid=True)
+
+
+def schema_of(query: Query, api: GraphQLSchema) -> Json:
+    """Return the JSON Schema of a stream's rows."""
+    assert api.query_type is not None  # noqa: S101 - every API has queries
+    root = api.query_type.fields[query.connection.field.name.value].type
+    properties = columns_of(query.columns, str(get_named_type(_nodes(root, api))), api)
+    properties["id"] = {"type": ["integer"]}
+    return {"type": "object", "properties": properties}
+
+
+def columns_of(columns: tuple[Column, ...], parent: str, api: GraphQLSchema) -> Json:
+    """Return the properties of an object type, in the order they are asked for."""
+    properties: Json = {}
+    for column in columns:
+        name = column.field.name.value
+        if name == "__typename":
+            properties[column.name] = SCALARS["String"]
+            continue
+        if column.is_id:
+            properties |= {"id": SCALARS["Int"], GID_COLUMN: SCALARS["ID"]}
+            continue
+        declared = api.type_map[column.on or parent].fields[name].type  # type: ignore[attr-defined]
+        properties[column.name] = type_of(column, _nodes(declared, api) if column.nodes else declared, api)
+    return properties
+
+
+def type_of(column: Column, declared: GraphQLOutputType, api: GraphQLSchema) -> Json:
+    """Return the schema of one column."""
+    bare = get_nullable_type(declared)
+    if is_list_type(bare):
+        inner = type_of(column, bare.of_type, api)
+        return {"type": ["array", "null"], "items": inner}
+    if column.columns:
+        return {"type": ["object", "null"], "properties": columns_of(column.columns, str(bare), api)}
+    if is_enum_type(bare):
+        return SCALARS["String"]
+    return SCALARS[str(bare)]
+
+
+def _nodes(declared: GraphQLOutputType, api: GraphQLSchema) -> GraphQLOutputType:
+    """Return the type of a connection's `nodes`."""
+    return api.type_map[str(get_named_type(declared))].fields["nodes"].type  # type: ignore[attr-defined,no-any-return]
+
+
+def generate(api: GraphQLSchema) -> dict[Path, str]:
+    """Return every schema file with its content; `account.graphql` is no stream."""
+    files = {}
+    for path in sorted((PACKAGE / "queries").glob("*.graphql")):
+        query = Query(path.read_text(encoding="utf-8"))
+        if query.connection.nodes:
+            text = _written(schema_of(query, api)) + "\n"
+            files[PACKAGE / "schemas" / f"{path.stem}.json"] = text
+    return files
+
+
+def _written(value: Json, indent: str = "") -> str:
+    """Return JSON with one line a column, so that a change of a column is a change of a line."""
+    if "properties" not in value and "items" not in value:
+        return json.dumps(value)
+    inner = indent + "  "
+    lines = [
+        f"{inner}{json.dumps(key)}: "
+        + (
+            _properties(item, inner)
+            if key == "properties"
+            else _written(item, inner)
+            if key == "items"
+            else json.dumps(item)
+        )
+        for key, item in value.items()
+    ]
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+
+
+def _properties(properties: Json, indent: str) -> str:
+    inner = indent + "  "
+    lines = [f"{inner}{json.dumps(name)}: {_written(item, inner)}" for name, item in properties.items()]
+    return "{\n" + ",\n".join(lines) + f"\n{indent}}}"
+
+
+def main() -> int:
+    """Write the files, or with --check say which of them differ."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("schema", type=Path, help="the API's schema in SDL, plain or .gz")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing, exit 1 where a file would change"
+    )
+    arguments = parser.parse_args()
+    stale = 0
+    for path, text in generate(load(arguments.schema)).items():
+        same = path.exists() and path.read_text(encoding="utf-8") == text
+        if not same and not arguments.check:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        stale += not same
+        print(f"{'unchanged' if same else 'differs' if arguments.check else 'written'}  {path.name}")
+    return int(arguments.check and stale > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

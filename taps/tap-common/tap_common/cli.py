@@ -1,0 +1,126 @@
+"""The command line around a tap: one line for an error, the right exit code, nothing said twice.
+
+Exit codes: 0 read to the end; 1 settings, API or state refused; 2 called wrongly; 130 and 143 stopped by
+SIGINT and SIGTERM. A traceback appears when the log level is DEBUG (`TAP_SHOPIFY_LOGLEVEL=DEBUG`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+from singer_sdk._logging import _setup_console_logging
+from singer_sdk.plugin_base import SingerCommand, _ConfigInput, _plugin_log_level
+
+from tap_common.config import Config, parse_json_object, read_config_files
+from tap_common.errors import TapError, UsageError
+from tap_common.redact import clean, foreign, protect
+
+if TYPE_CHECKING:
+    from tap_common.tap import CommonTap
+
+
+class TapCommand(click.Command):
+    """Runs a tap's command and turns what goes wrong into one line and an exit code."""
+
+    def __init__(self, inner: SingerCommand) -> None:
+        super().__init__(
+            name=inner.name,
+            callback=inner.callback,
+            params=inner.params,
+            help=inner.help,
+            context_settings=inner.context_settings,
+        )
+        self.logger = inner.logger
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Run the command."""
+        logging.captureWarnings(capture=True)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, stop)
+        try:
+            return super().main(*args, **kwargs)
+        except BrokenPipeError:
+            # The reader died; what it says matters, not what we add. Python would complain at exit otherwise.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self._tell("The program that reads this tap's output has stopped.", 1)
+        except TapError as error:
+            self._tell(str(error), error.exit_code)
+        except Exception as error:  # noqa: BLE001 - the last resort; the traceback is one setting away
+            level = f"{str(self.name).upper().replace('-', '_')}_LOGLEVEL=DEBUG"
+            self._tell(f"Unexpected {type(error).__name__}: {foreign(error)}. Set {level} to see where.", 1)
+
+    def _tell(self, message: str, code: int) -> None:
+        self.logger.error("%s", foreign(message, 2000), exc_info=self.logger.isEnabledFor(logging.DEBUG))
+        sys.exit(code)
+
+
+def command(tap: type[CommonTap]) -> TapCommand:
+    """Return the command of a tap, with logging set up."""
+    _setup_console_logging(log_level=_plugin_log_level(plugin_name=tap.name))
+    protect(())
+    inner = tap.get_singer_command()
+    assert isinstance(inner, SingerCommand)  # noqa: S101 - narrows the SDK's declared type
+    return TapCommand(inner)
+
+
+def stop(signum: int, _frame: object) -> None:
+    """End the process now, with the exit code a shell expects of the signal.
+
+    Whole lines are flushed as they are written; a line cut in the middle tells the target that the stream is
+    open, and so it is. Nothing runs after this, so nothing can claim more.
+    """
+    name = signal.Signals(signum).name
+    os.write(2, f"Stopped by {name}. The last STATE printed is where the next run goes on.\n".encode())
+    os._exit(128 + signum)
+
+
+def config_input(paths: Sequence[str]) -> _ConfigInput:
+    """Return what `--config` named."""
+    config, env = read_config_files(paths)
+    return _ConfigInput(config=config, parse_env=env)
+
+
+def read_state(file: IO[str]) -> Config:
+    """Return the state in a file: of several lines the last, as a target's output holds them; empty is none.
+
+    Raises:
+        UsageError: It is not JSON.
+    """
+    lines = [line for line in _text(file, "state file").splitlines() if line.strip()]
+    if not lines:
+        return {}
+    what = f"state file {foreign(file.name)}"
+    try:
+        return parse_json_object("\n".join(lines), what)
+    except UsageError:
+        if len(lines) == 1:
+            raise
+        return parse_json_object(lines[-1], f"last line of the {what}")
+
+
+def read_catalog(file: IO[str]) -> Config:
+    """Return the catalog in a file.
+
+    Raises:
+        UsageError: It is not a catalog.
+    """
+    catalog = parse_json_object(_text(file, "catalog"), f"catalog {foreign(file.name)}")
+    streams = catalog.get("streams")
+    if not isinstance(streams, list):
+        raise UsageError(
+            f"The catalog {foreign(file.name)} has no list of streams. Make one with --discover."
+        )
+    return catalog
+
+
+def _text(file: IO[str], what: str) -> str:
+    try:
+        return file.read()
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(f"The {what} {clean(file.name)} cannot be read as text.") from None

@@ -1,0 +1,43 @@
+"""Errors a person can act on.
+
+    TapError            the run ends with one line and exit code 1
+    ├── UsageError      the command was called wrongly: exit code 2
+    ├── ConfigError     a setting is missing or wrong
+    └── ApiError        the API refused, or answered something that cannot be right
+        └── RetryableError   worth asking again; becomes the run's error once the tries are used up
+
+A message says what happened and where, then what to do, in whole sentences: it is all a user reads.
+"""
+
+from __future__ import annotations
+
+
+class TapError(Exception):
+    """The run cannot go on, and the message says why to a person."""
+
+    exit_code = 1
+
+
+class UsageError(TapError):
+    """The command line, or a file named on it, is wrong."""
+
+    exit_code = 2
+
+
+class ConfigError(TapError):
+    """A setting is missing or wrong."""
+
+
+class ApiError(TapError):
+    """The API refused, or answered something that cannot be right."""
+
+
+class RetryableError(ApiError):
+    """The same request may succeed later.
+
+    `retry_after` is what the server asked for, in seconds, where it asked.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

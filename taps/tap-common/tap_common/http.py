@@ -1,0 +1,121 @@
+"""JSON over HTTP, asked politely: retried where that helps, never redirected, never trusted.
+
+`JsonApi.post` hands a Reply on or raises: RetryableError where asking again may help, ApiError where not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import requests
+
+from tap_common.errors import ApiError, RetryableError
+from tap_common.redact import foreign
+from tap_common.retry import retry_after, retrying
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+TOO_MANY_REQUESTS = 429
+SERVER_ERROR = 500
+REDIRECTS = range(300, 400)
+REFUSED = 400
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: the status, the headers, and the body as parsed JSON."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Any
+
+
+class JsonApi:
+    """One API on one origin.
+
+    `retry_base` is the first wait in seconds; tests lower it.
+    """
+
+    retry_base = 1.0
+    connect_timeout = 15.0
+    read_timeout = 120.0
+
+    def __init__(self, origin: str, headers: Mapping[str, str], *, tries: int = 8) -> None:
+        self.origin = origin
+        self.tries = tries
+        self._session = requests.Session()
+        self._session.headers.update(headers)
+        if urlsplit(origin).hostname in LOOPBACK:
+            self._session.trust_env = False  # a proxy cannot reach this machine's own servers
+
+    def post(self, path: str, body: object, read: Callable[[Reply], T], *, tries: int | None = None) -> T:
+        """Send JSON, return what `read` makes of the reply, asking again where that may help.
+
+        `read` stands inside the retry: an API that hides an error in a 200 raises RetryableError there.
+
+        Raises:
+            ApiError: The server refused, redirected, or could not be reached in the given number of tries.
+        """
+        data = msgspec.json.encode(body)
+        return retrying(lambda: read(self._post(path, data)), tries=tries or self.tries, base=self.retry_base)
+
+    def _post(self, path: str, data: bytes) -> Reply:
+        try:
+            # `content` reads the whole body here: a connection cut in the middle is seen, not half a document.
+            response = self._session.post(
+                self.origin + path,
+                data=data,
+                headers={"Content-Type": "application/json"},
+                timeout=(self.connect_timeout, self.read_timeout),
+                allow_redirects=False,  # custom auth headers would follow to another host
+            )
+            content = response.content
+        except requests.exceptions.SSLError as error:
+            raise ApiError(f"No safe connection to {self.origin}: {foreign(error)}") from error
+        except requests.exceptions.Timeout as error:
+            raise RetryableError(f"{self.origin} did not answer in time.") from error
+        except requests.exceptions.ChunkedEncodingError as error:
+            raise RetryableError(f"{self.origin} broke off in the middle of its answer.") from error
+        except requests.exceptions.ConnectionError as error:
+            raise RetryableError(f"{self.origin} cannot be reached: {_reason(error)}.") from error
+        except requests.exceptions.RequestException as error:
+            raise ApiError(f"{self.origin} cannot be asked: {foreign(error)}") from error
+        return self._judge(response, content)
+
+    def _judge(self, response: requests.Response, content: bytes) -> Reply:
+        """Tell a reply from a refusal; only the former carries a body that may be read."""
+        status = response.status_code
+        if status in REDIRECTS:
+            target = urlsplit(response.headers.get("Location", ""))
+            where = f"{target.scheme}://{target.netloc}" if target.netloc else "another page"
+            raise ApiError(
+                f"{self.origin} redirects to {foreign(where)}. The tap does not follow: its credentials would "
+                "go along. Set the address that answers by itself."
+            )
+        if status == TOO_MANY_REQUESTS or status >= SERVER_ERROR:
+            raise RetryableError(
+                f"{self.origin} answered HTTP {status} ({foreign(response.reason)}).",
+                retry_after=retry_after(response.headers.get("Retry-After")),
+            )
+        try:
+            body = msgspec.json.decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            if status >= REFUSED:
+                body = content[:300].decode("utf-8", "replace")
+            else:
+                raise RetryableError(f"{self.origin} answered something that is not JSON.") from error
+        return Reply(status, response.headers, body)
+
+
+def _reason(error: requests.exceptions.ConnectionError) -> str:
+    """Return the bottom cause in a few words; requests wraps it in three layers of class names."""
+    cause: BaseException = error
+    while (inner := cause.__cause__ or cause.__context__) is not None:
+        cause = inner
+    text = cause.strerror if isinstance(cause, OSError) and cause.strerror else str(cause)
+    return foreign(text or type(cause).__name__, 120).rstrip(".")

@@ -1,0 +1,236 @@
+"""A stream as every tap here has it: pages of rows in, RECORD, ACTIVATE_VERSION and STATE out.
+
+A tap's own stream says where pages come from (`pages`); order, versions, bookmarks and the annotation are the
+same for all of them and stand here.
+"""
+
+from __future__ import annotations
+
+import abc
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk import Stream
+from singer_sdk.helpers.conform import TypeConformanceLevel
+from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib import SchemaMessage
+from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
+
+from tap_common.emit import Row
+from tap_common.errors import ApiError
+from tap_common.stub import stub_rows
+
+if TYPE_CHECKING:
+    from tap_common.tap import CommonTap
+
+ANNOTATION = "x-singerlake"
+
+
+class CommonStream(Stream, abc.ABC):
+    """One stream of records, oldest change first where it has a replication key."""
+
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # the API is typed; tests hold records to the schema
+    is_sorted = True  # `pages` is asked for it, and `_advance` watches it
+    _tap: CommonTap
+
+    @abc.abstractmethod
+    def pages(self, since: datetime | None) -> Iterator[list[Row]]:
+        """Yield pages of finished rows, those changed at or after `since`, oldest change first.
+
+        A row is yielded once everything that belongs to it is there: after a page the bookmark moves.
+        """
+
+    # --- what kind of read this is -------------------------------------------------------------------------
+
+    @cached_property
+    def bookmark(self) -> str | None:
+        """The bookmark this read starts from, as it stood in the state before the read."""
+        if self.replication_method != REPLICATION_INCREMENTAL or self._tap.is_stub:
+            return None
+        state = self.stream_state
+        return (
+            state.get("replication_key_value")
+            if state.get("replication_key") == self.replication_key
+            else None
+        )
+
+    @property
+    def version(self) -> int | None:
+        """The version of a read that starts without a bookmark, so of everything there is; else None."""
+        return None if self.bookmark else self._initialized_at
+
+    @property
+    def effective_schema(self) -> dict[str, Any]:
+        """The declared schema, with what a catalog changes in it.
+
+        The SDK would take the catalog's schema instead; its Schema class drops every keyword it does not know
+        (`precision` and `scale` among them), also on the way through `--discover`.
+        """
+        return _merged(self.schema, self._input_schema or {})
+
+    @property
+    def emit_activate_version_messages(self) -> bool:
+        """False: the SDK would send ACTIVATE_VERSION at the opening, where it proves nothing."""
+        return False
+
+    def get_replication_key_signpost(self, context: Any = None) -> None:  # noqa: ANN401
+        """Return None: a signpost is for streams that come unsorted."""
+
+    # --- messages ------------------------------------------------------------------------------------------
+
+    def _write_schema_message(self) -> None:
+        self._tap.open()  # nothing is printed before the API said who it is
+        super()._write_schema_message()
+
+    def _generate_schema_messages(self) -> Iterator[SchemaMessage]:  # type: ignore[override]
+        """Yield SCHEMA messages that say where the records come from and how the stream will end.
+
+        Inside `schema`, where catalogs, stream maps and mapper plugins leave it alone.
+        """
+        note = {"source": self._tap.source, "origin": self._tap.origin}
+        if self.version is not None:
+            note["closes_with"] = "ACTIVATE_VERSION"
+        for message in super()._generate_schema_messages():
+            message.schema = {**message.schema, ANNOTATION: note}
+            yield message
+
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:  # noqa: ANN401
+        """Log, but leave the news of an error to the command line, which tells it once and in full."""
+        if message.startswith("An unhandled error"):
+            level = logging.DEBUG
+        super().log(message, *args, level=level, **kwargs)
+
+    @cached_property
+    def _deselected(self) -> list[tuple[str, ...]]:
+        """Paths of columns the catalog leaves out, parents first."""
+        return sorted(tuple(crumb[1::2]) for crumb, selected in self.mask.items() if crumb and not selected)
+
+    @cached_property
+    def _as_they_are(self) -> bool:
+        """Whether records go out as they came: no stream map, no flattening."""
+        only, *others = self.stream_maps
+        return not others and type(only) is SameRecordTransform and not only.flattening_enabled
+
+    def _write_rows(self, rows: list[Row]) -> None:
+        extracted = datetime.now(UTC)
+        for path in self._deselected:
+            for row in rows:
+                _drop(row, path)
+        if self._as_they_are:
+            alias = self.stream_maps[0].stream_alias
+            self._tap.message_writer.write_records(alias, rows, version=self.version, extracted=extracted)
+            return
+        for stream_map in self.stream_maps:
+            # Copies: a map may change the record it is given, and several maps are given the same one.
+            mapped = (stream_map.transform(dict(row)) for row in rows)
+            self._tap.message_writer.write_records(
+                stream_map.stream_alias,
+                (row for row in mapped if row is not None),
+                version=self.version,
+                extracted=extracted,
+            )
+
+    # --- the read ------------------------------------------------------------------------------------------
+
+    def get_records(self, context: Any) -> Iterable[Row]:  # noqa: ANN401
+        """Yield every record; for callers outside a sync."""
+        for page in self._pages(context):
+            yield from page
+
+    def get_batch_config(self, config: Mapping[str, Any]) -> None:
+        """Return None: this tap sends records, not files."""
+
+    def _pages(self, context: Any) -> Iterator[list[Row]]:  # noqa: ANN401
+        if self._tap.is_stub:
+            yield list(stub_rows(self._tap.package, self.name))
+        else:
+            yield from self.pages(self.get_starting_timestamp(context))
+
+    def _sync_records(self, context: Any = None, *, write_messages: bool = True) -> Iterator[Row]:  # type: ignore[override] # noqa: ANN401
+        self._write_starting_replication_value(context)
+        counter = self.get_record_counter()
+        read = 0
+        with counter, self.get_sync_timer():
+            for page in self._pages(context):
+                limit = self.ABORT_AT_RECORD_COUNT
+                rows = page if limit is None else page[: max(limit - read, 0)]
+                keys = self._keys(rows)
+                if write_messages:
+                    self._write_rows(rows)
+                counter.increment(len(rows))
+                read += len(rows)
+                yield from rows
+                if len(rows) < len(page):
+                    self._check_max_record_limit(current_record_index=read)
+                self._advance(keys)
+                if write_messages:
+                    self._tap.state_writer.write_state(self.tap_state)
+        self._close(write_messages=write_messages)
+
+    def _close(self, *, write_messages: bool) -> None:
+        """Say that the stream was read to its end: the version first, then a STATE free of marks."""
+        self._set_bookmark(self._newest)
+        self._finalize_state(self.stream_state)
+        if write_messages:
+            if self.version is not None:
+                self._write_activate_version_message(self.version)
+            self._tap.state_writer.write_again(self.tap_state)
+        self.state_manager.is_flushed = True
+
+    # --- the bookmark: timestamps compare as text, so a tap gives them all in one UTC format ------------------
+
+    _given_away: str | None = None  # the bookmark after the last page
+    _newest: str | None = None  # what it becomes once the stream was read to its end
+
+    def _keys(self, rows: list[Row]) -> list[str]:
+        key = self.replication_key
+        if key is None or self.replication_method != REPLICATION_INCREMENTAL:
+            return []
+        return [value for row in rows if (value := row.get(key)) is not None]
+
+    def _advance(self, keys: list[str]) -> None:
+        """Move the bookmark after a page, never past a record that was not read yet.
+
+        A search index sorts by the value it knows; a row may show a newer one. What is still to come is no
+        older than the smallest value on this page, so that is where the bookmark goes until the stream ends.
+
+        Raises:
+            ApiError: A row is older than a bookmark already given away: the API did not sort.
+        """
+        if not keys:
+            return
+        low = min(keys)
+        if self._given_away is not None and low < self._given_away:
+            raise ApiError(
+                f"Stream {self.name}: a record changed at {low} came after others changed at {self._given_away}. "
+                "The API did not sort as asked, so no bookmark can be trusted. Run again with the last state."
+            )
+        self._given_away = low
+        self._newest = max(keys) if self._newest is None else max(*keys, self._newest)
+        self._set_bookmark(low)
+
+    def _set_bookmark(self, value: str | None) -> None:
+        if value is not None:
+            self.stream_state["replication_key"] = self.replication_key
+            self.stream_state["replication_key_value"] = max(value, self.bookmark or value)
+
+
+def _drop(row: Row, path: tuple[str, ...]) -> None:
+    for name in path[:-1]:
+        inner = row.get(name)
+        if not isinstance(inner, dict):
+            return
+        row = inner
+    row.pop(path[-1], None)
+
+
+def _merged(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the declared schema with another laid over it, keyword by keyword."""
+    result = dict(declared)
+    for key, value in given.items():
+        ours = result.get(key)
+        result[key] = _merged(ours, value) if isinstance(ours, dict) and isinstance(value, dict) else value
+    return result
