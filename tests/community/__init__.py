@@ -1,0 +1,1 @@
+"""What community taps send, and what the lake makes of it."""
