@@ -28,14 +28,16 @@ class LakeGroup(click.Group):
             ctx.exit(error.exit_code)
 
 
-ROOT = click.option("--lake", "root", default="storage/lake", show_default=True, envvar="LAKE_ROOT", help="The lake's folder.")
+ROOT = click.option(
+    "--lake", "root", default="storage/lake", show_default=True, envvar="LAKE_ROOT", help="The lake's folder."
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
 @click.group(cls=LakeGroup)
 @click.version_option(package_name="singerlake-target-lake-parquet")
 def main() -> None:
-    """Look into a lake of Parquet snapshots.
+    r"""Look into a lake of Parquet snapshots.
 
     \b
     lake ls                          every dataset: rows, size, age, source
@@ -60,7 +62,9 @@ def list_datasets(root: str, *, as_json: bool) -> None:
     table = _table("dataset", ">rows", ">size", ">columns", ">age", "source")
     for row in rows:
         size, age = readable_bytes(row["bytes"]), readable_age(row["created_at"])
-        table.add_row(row["dataset"], f"{row['row_count']:,}", size, str(row["columns"]), age, row["source"] or "-")
+        table.add_row(
+            row["dataset"], f"{row['row_count']:,}", size, str(row["columns"]), age, row["source"] or "-"
+        )
     Console().print(table)
 
 
@@ -74,8 +78,12 @@ def show_dataset(dataset: str, root: str, *, as_json: bool) -> None:
     latest = lake.latest_snapshot(dataset)
     schema = latest.scan().collect_schema()
     json_columns = set(latest.info.json_columns) if latest.info else set()
-    columns = {name: f"{dtype}" + (" (JSON text)" if name in json_columns else "") for name, dtype in schema.items()}
-    history = [{"path": one.path, "row_count": one.row_count, "bytes": one.size} for one in lake.snapshots(dataset)]
+    columns = {
+        name: f"{dtype}" + (" (JSON text)" if name in json_columns else "") for name, dtype in schema.items()
+    }
+    history: list[dict[str, Any]] = [
+        {"path": one.path, "row_count": one.row_count, "bytes": one.size} for one in lake.snapshots(dataset)
+    ]
     if as_json:
         info = msgspec.to_builtins(latest.info) if latest.info else None
         _print_json({"dataset": dataset, "columns": columns, "snapshots": history, "info": info})
@@ -108,7 +116,13 @@ def list_runs(root: str, last: int, *, as_json: bool) -> None:
             table.add_row(run.started_at, run.status, run.tap or "-", "-", run.error or "-", "", "")
         for one in run.datasets:
             table.add_row(
-                run.started_at, run.status, run.tap or "-", one.dataset, one.status, f"{one.row_count:,}", f"{one.rows_added:,}"
+                run.started_at,
+                run.status,
+                run.tap or "-",
+                one.dataset,
+                one.status,
+                f"{one.row_count:,}",
+                f"{one.rows_added:,}",
             )
     Console().print(table)
 
@@ -131,7 +145,9 @@ def _table(*columns: str) -> Table:
     """A plain table; a column whose name begins with `>` is set to the right."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+        table.add_column(
+            column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold"
+        )
     return table
 
 

@@ -1,4 +1,4 @@
-"""A family's staged rows in, published snapshots out: children first, then their stream, whose file is the commit.
+"""A family's staged rows in, published snapshots out: children first; their stream's file is the commit.
 
 One writer at a time holds a family's lock from reading the previous snapshot to publishing the next, so two
 writers on one dataset both land. Files get their final name only when they are whole and durable.
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -22,10 +23,12 @@ from lake_parquet.runs import DatasetSummary, Status
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import ROW, Staging
 
+Compression = Literal["zstd", "snappy", "gzip", "lz4", "uncompressed"]
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One dataset of a family. `parents` are a child's columns that hold the stream's keys, in their order."""
+    """One dataset of a family. `parents` are the columns of a child that hold its stream's keys, in order."""
 
     dataset: str
     owner: Owner
@@ -53,7 +56,7 @@ class Family:
 class ParquetOptions:
     """How files are written. `row_group_rows` None leaves the size to the writer."""
 
-    compression: str = "zstd"
+    compression: Compression = "zstd"
     compression_level: int | None = None
     row_group_rows: int | None = None
 
@@ -91,7 +94,10 @@ class Committer:
 
     def _decide(self, facts: StreamFacts, previous: Snapshot | None) -> Decision:
         if previous is not None and previous.info is None:
-            return Decision("", hold=f"{previous.path} was not written by this project: move it out of the dataset's folder")
+            return Decision(
+                "",
+                hold=f"{previous.path} was not written by this project: move it out of the dataset's folder",
+            )
         return decide(facts, previous.info if previous else None)
 
     def _before(self, member: Member, base: Snapshot | None) -> Snapshot | None:
@@ -122,7 +128,9 @@ class Committer:
         for child in family.children:
             child_rule = Rule(keys=child.keys, keeps=decision.keeps_base, replaces=replaces)
             segments = self.staging.segments(child.dataset)
-            merged[child.dataset] = merge_child(scan(child), segments, result.touched, child.parents, child_rule)
+            merged[child.dataset] = merge_child(
+                scan(child), segments, result.touched, child.parents, child_rule
+            )
         return merged
 
     def _publish(
@@ -173,13 +181,16 @@ class Committer:
         self._sink(rows, temporary, info.to_metadata())
         found = pq.read_metadata(temporary).num_rows
         if found != info.row_count:
-            raise LakeError(f"{dataset}: the new snapshot has {found} rows where {info.row_count} were counted; nothing was published")
+            raise LakeError(
+                f"{dataset}: the new snapshot has {found} rows where {info.row_count} were counted; "
+                "nothing was published"
+            )
         return temporary
 
     def _sink(self, rows: pl.LazyFrame, path: Path, metadata: dict[str, str]) -> None:
         rows.sink_parquet(
             path,
-            compression=self.options.compression,  # type: ignore[arg-type]  # the setting's enum is this literal
+            compression=self.options.compression,
             compression_level=self.options.compression_level,
             row_group_size=self.options.row_group_rows,
             metadata=metadata,
@@ -226,7 +237,11 @@ class Committer:
                 if facts.proof == "unproven" and now:
                     notes.append("the stream gave no proof that it was read to its end")
             summary = _summary(member, facts, status if now else "unchanged", now or before, notes)
-            summary.rows_added, summary.rows_updated, summary.rows_deleted = result.added, result.updated, result.deleted
+            summary.rows_added, summary.rows_updated, summary.rows_deleted = (
+                result.added,
+                result.updated,
+                result.deleted,
+            )
             summary.base = before.path if before and decision.keeps_base else None
             summaries.append(summary)
         return summaries
@@ -234,7 +249,11 @@ class Committer:
 
 def _is_unchanged(merged: Merged, member: Member, decision: Decision) -> bool:
     """Nothing new: an incremental read without rows, or a result equal to the latest."""
-    quiet = decision.keeps_base and not member.rows_read and (merged.added, merged.updated, merged.deleted) == (0, 0, 0)
+    quiet = (
+        decision.keeps_base
+        and not member.rows_read
+        and (merged.added, merged.updated, merged.deleted) == (0, 0, 0)
+    )
     return quiet or merged.is_unchanged
 
 

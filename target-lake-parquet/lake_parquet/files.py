@@ -1,4 +1,4 @@
-"""The few file operations that durability rests on: fsync, create-if-absent, locks. POSIX; no Parquet here."""
+"""The few file operations that durability rests on: fsync, create-if-absent, locks. POSIX, no Parquet."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ from lake_parquet.errors import LakeError
 
 
 def make_folder(folder: Path) -> None:
-    """Creates a folder and its parents so that they survive a power cut: each new entry's parent is synced."""
+    """Creates a folder and its parents so that they survive a power cut: new entries' parents are synced."""
     missing = []
     probe = folder
     while not probe.exists():
@@ -75,7 +75,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def try_lock(path: Path) -> int | None:
-    """Takes an exclusive lock if it is free: the descriptor that holds it, or None where a live process has it."""
+    """Takes an exclusive lock if it is free: its descriptor, or None where a live process has it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,5 +93,8 @@ def local_root(lake_root: str) -> Path:
     """
     if "://" in lake_root and not lake_root.startswith("file://"):
         scheme = lake_root.split("://", 1)[0]
-        raise LakeError(f"lake_root {scheme}://... is an object store, and this version writes to folders only: name a folder")
+        raise LakeError(
+            f"lake_root {scheme}://... is an object store, and this version writes to folders only: "
+            "name a folder"
+        )
     return Path(lake_root.removeprefix("file://")).expanduser()

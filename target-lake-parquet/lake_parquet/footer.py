@@ -18,12 +18,17 @@ class Owner(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         """Names the owner for a message."""
-        parts = [("tenant", self.tenant), ("source", self.source), ("stream", self.stream), ("child", self.child)]
+        parts = [
+            ("tenant", self.tenant),
+            ("source", self.source),
+            ("stream", self.stream),
+            ("child", self.child),
+        ]
         return ", ".join(f"{name} {value!r}" for name, value in parts if value)
 
 
 class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A snapshot's metadata. `children` names the files of the child datasets that belong to it, by dataset."""
+    """A snapshot's metadata. `children` names the child datasets' files that belong to it, by dataset."""
 
     format: int = FORMAT
     run_id: str

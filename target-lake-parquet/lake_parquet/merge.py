@@ -1,4 +1,4 @@
-"""The previous snapshot and a run's rows in, the next snapshot's rows and what changed out. Lazy; no files here."""
+"""The previous snapshot and a run's rows in, the next snapshot's rows and what changed out. No files here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -32,8 +32,9 @@ class Rule:
 class Merged:
     """The next snapshot: its rows (without `ROW`), and how they differ from the previous one's.
 
-    `updated` is None where rows differ and have no keys to tell them apart by. `touched` holds `ROW` and the keys of each record that counted (the last one of its key), and whether it
-    is `live`: what the child datasets follow.
+    `updated` is None where rows differ and have no keys to tell them apart by. `touched` holds `ROW` and the
+    keys of each record that counted (the last one of its key), and whether it is `live`: what the child
+    datasets follow.
     """
 
     rows: pl.LazyFrame
@@ -52,14 +53,16 @@ class Merged:
 
 
 def merge_stream(previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame], rule: Rule) -> Merged:
-    """Merges a stream's rows: within the run the last row of a key wins, then the run wins over the snapshot."""
+    """Merges a stream's rows: in the run the last row of a key wins, then the run wins over the snapshot."""
     frames, notes = unite([*_with_row(previous), *run])
     before = frames[0] if previous is not None else None
     rows = pl.concat(frames[1:] if previous is not None else frames)
     read = _count(rows)
     if rule.keys and rule.replaces:
         # one materialised copy: the counts below read it several times
-        rows = rows.unique(list(rule.keys), keep="last", maintain_order=True).collect(engine="streaming").lazy()
+        rows = (
+            rows.unique(list(rule.keys), keep="last", maintain_order=True).collect(engine="streaming").lazy()
+        )
         if doubled := read - _count(rows):
             notes.append(f"{doubled} rows replaced by a later row of the same key within the run")
     if before is not None and rule.keeps and not rule.keys and rule.replication_key:
@@ -76,9 +79,13 @@ def merge_stream(previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame], rul
 
 
 def merge_child(
-    previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame], touched: pl.DataFrame, parents: tuple[str, ...], rule: Rule
+    previous: pl.LazyFrame | None,
+    run: Sequence[pl.LazyFrame],
+    touched: pl.DataFrame,
+    parents: tuple[str, ...],
+    rule: Rule,
 ) -> Merged:
-    """Merges a child dataset: it follows its stream, whose `touched` records replace or remove all their children.
+    """Merges a child dataset: its stream's `touched` records replace or remove all their children.
 
     `parents` are the child's columns that hold the stream's keys, in the order of the keys in `touched`.
     """
@@ -101,7 +108,11 @@ def _count(frame: pl.LazyFrame) -> int:
 
 
 def _combine(
-    before: pl.LazyFrame | None, live: pl.LazyFrame, gone: pl.LazyFrame | None, touched: pl.DataFrame, rule: Rule
+    before: pl.LazyFrame | None,
+    live: pl.LazyFrame,
+    gone: pl.LazyFrame | None,
+    touched: pl.DataFrame,
+    rule: Rule,
 ) -> Merged:
     """Puts the rows that stay and the run's live rows together, and counts what changed."""
     kept = None
@@ -137,15 +148,23 @@ def _unkeyed_changes(
         return row_count - before_count, 0, 0
     if row_count != before_count:
         return max(0, row_count - before_count), None, max(0, before_count - row_count)
-    columns = [name for name in before.collect_schema() if name != ROW and not name.startswith(METADATA_PREFIX)]
-    same = before.select(columns).collect(engine="streaming").equals(after.select(columns).collect(engine="streaming"))
+    columns = [
+        name for name in before.collect_schema() if name != ROW and not name.startswith(METADATA_PREFIX)
+    ]
+    same = (
+        before.select(columns)
+        .collect(engine="streaming")
+        .equals(after.select(columns).collect(engine="streaming"))
+    )
     return (0, 0 if same else None, 0)
 
 
 def _count_updated(before: pl.LazyFrame, live: pl.LazyFrame, keys: tuple[str, ...]) -> int:
     """Rows whose key was there before with other values; what the pipeline adds (`_sdc_`) does not count."""
     columns = [
-        name for name in live.collect_schema() if name not in (ROW, *keys) and not name.startswith(METADATA_PREFIX)
+        name
+        for name in live.collect_schema()
+        if name not in (ROW, *keys) and not name.startswith(METADATA_PREFIX)
     ]
     if not columns:
         return 0
@@ -154,13 +173,17 @@ def _count_updated(before: pl.LazyFrame, live: pl.LazyFrame, keys: tuple[str, ..
     return _count(matched.filter(differs))
 
 
-def _without_boundary(before: pl.LazyFrame, rows: pl.LazyFrame, replication_key: str) -> tuple[pl.LazyFrame, int]:
+def _without_boundary(
+    before: pl.LazyFrame, rows: pl.LazyFrame, replication_key: str
+) -> tuple[pl.LazyFrame, int]:
     """Drops rows that taps read again because they ask for `>=` the bookmark, one for one."""
     if replication_key not in before.collect_schema():
         return rows, 0
     newest = before.select(pl.col(replication_key).max()).collect(engine="streaming").item()
     at_bookmark = pl.col(replication_key).eq_missing(pl.lit(newest))
-    columns = [name for name in before.collect_schema() if name != ROW and not name.startswith(METADATA_PREFIX)]
+    columns = [
+        name for name in before.collect_schema() if name != ROW and not name.startswith(METADATA_PREFIX)
+    ]
     nth = pl.int_range(pl.len()).over(columns).alias("\0nth")
     there = before.filter(at_bookmark).with_columns(nth)
     again = rows.filter(at_bookmark).with_columns(nth)

@@ -1,10 +1,10 @@
 """Every name in the lake, as pure functions of strings.
 
-    <lake_root>/raw/<dataset>/<YYYYMMDDTHHMMSSffffffZ>.parquet   finished snapshots, and nothing else
-    <lake_root>/_meta/runs/<run_id>.json                         one run
-    <lake_root>/_meta/locks/<family>.lock                        one writer at a time commits a family
-    <lake_root>/.staging/<run_id>/                               a running run's rows, not yet published
-    <lake_root>/.incomplete/<run_id>/<dataset>.parquet           rows kept aside: no proof of completeness
+<lake_root>/raw/<dataset>/<YYYYMMDDTHHMMSSffffffZ>.parquet   finished snapshots, and nothing else
+<lake_root>/_meta/runs/<run_id>.json                         one run
+<lake_root>/_meta/locks/<family>.lock                        one writer at a time commits a family
+<lake_root>/.staging/<run_id>/                               a running run's rows, not yet published
+<lake_root>/.incomplete/<run_id>/<dataset>.parquet           rows kept aside: no proof of completeness
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _WINDOWS = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)")
 
 
 def dataset_name(tenant: str | None, source: str | None, stream: str, child: str | None = None) -> str:
-    """Names a dataset: tenant, source and stream joined by `_`, empty parts left out, then `__` and the child.
+    """Names a dataset: tenant, source, stream joined by `_`, empty parts left out, then `__` and the child.
 
     Characters outside `A-Z a-z 0-9 _ -` become `_`, so that a name is a plain folder on every system. Two
     streams can meet in one name; the owner in each snapshot's metadata tells them apart, and the
@@ -51,7 +51,7 @@ def _safe(part: str) -> str:
 
 
 def snapshot_name(moment: datetime, newest: str | None = None) -> str:
-    """Names a snapshot after `moment` (aware), or one microsecond after `newest` where the clock stands behind it."""
+    """Names a snapshot after `moment` (aware), or a microsecond after `newest` where the clock is behind."""
     moment = moment.astimezone(UTC)
     if newest is not None:
         moment = max(moment, snapshot_moment(newest) + timedelta(microseconds=1))

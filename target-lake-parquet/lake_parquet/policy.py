@@ -37,7 +37,7 @@ class StreamFacts:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of the rows: held with a reason, or published by a method, on the previous rows or without."""
+    """What becomes of the rows: held with a reason, or published by a method, with or without its base."""
 
     load_method: str
     keeps_base: bool = False
@@ -60,7 +60,10 @@ def decide(facts: StreamFacts, previous: SnapshotInfo | None) -> Decision:
     """Decides what becomes of a stream's rows, before they are looked at."""
     method = method_of(facts)
     if method == "upsert" and not facts.keys:
-        return Decision(method, hold="load_method is upsert, and the stream has no key_properties: use append-only or overwrite")
+        return Decision(
+            method,
+            hold="load_method is upsert, and the stream has no key_properties: use append-only or overwrite",
+        )
     if previous is None:
         return _first(facts, method)
     if previous.owner != facts.owner:
@@ -73,7 +76,9 @@ def decide(facts: StreamFacts, previous: SnapshotInfo | None) -> Decision:
         return Decision(method, hold="stub data never replaces data of the API: set the tap's credentials")
     if previous.is_stub and facts.origin != "stub":
         decision = _first(facts, method)
-        return Decision(decision.load_method, hold=decision.hold, notes=(*decision.notes, "replaces stub data"))
+        return Decision(
+            decision.load_method, hold=decision.hold, notes=(*decision.notes, "replaces stub data")
+        )
     return _next(facts, method, previous)
 
 
@@ -82,8 +87,9 @@ def _first(facts: StreamFacts, method: str) -> Decision:
     if facts.resumed and method != "overwrite":
         return Decision(
             method,
-            hold="the read began at a bookmark, and the lake has no snapshot of this dataset to build on: the lake moved, "
-            "or the state is another tenant's. Set lake_root or tenant_id right, or read anew (meltano run --full-refresh)",
+            hold="the read began at a bookmark, and the lake has no snapshot of this dataset to build on: "
+            "the lake moved, or the state is another tenant's. Set lake_root or tenant_id right, "
+            "or read anew (meltano run --full-refresh)",
         )
     return _unless_open(facts, Decision(method))
 
@@ -92,8 +98,8 @@ def _next(facts: StreamFacts, method: str, previous: SnapshotInfo) -> Decision:
     if facts.load_method == "auto" and facts.origin != "stub" and method != previous.load_method:
         return Decision(
             method,
-            hold=f"the dataset was loaded as {previous.load_method} so far, this run would load it as {method}: "
-            f"set load_method to {method} to accept the change",
+            hold=f"the dataset was loaded as {previous.load_method} so far, this run would load it as "
+            f"{method}: set load_method to {method} to accept the change",
         )
     if method != "overwrite" and facts.keys != previous.keys:
         return Decision(
@@ -118,10 +124,13 @@ def _unless_open(facts: StreamFacts, decision: Decision) -> Decision:
     if facts.proof != "open":
         return decision
     if facts.on_incomplete == "publish":
-        return Decision(decision.load_method, decision.keeps_base, notes=(*decision.notes, "published though cut short"))
+        return Decision(
+            decision.load_method, decision.keeps_base, notes=(*decision.notes, "published though cut short")
+        )
     return Decision(
         decision.load_method,
-        hold="the stream was cut short (the tap died or was stopped): run it again, or set on_incomplete to publish",
+        hold="the stream was cut short (the tap died or was stopped): run it again, "
+        "or set on_incomplete to publish",
     )
 
 
@@ -133,8 +142,8 @@ def hold_for_drop(facts: StreamFacts, rows_before: int, rows_after: int) -> str 
     if limit is None or rows_after >= rows_before * (1 - limit):
         return None
     return (
-        f"rows fell from {rows_before} to {rows_after}, and max_row_drop is {limit:g}: if the source really lost them, "
-        f"set max_row_drop to 1"
+        f"rows fell from {rows_before} to {rows_after}, and max_row_drop is {limit:g}: "
+        "if the source really lost them, set max_row_drop to 1"
     )
 
 

@@ -15,9 +15,9 @@ Proof = Literal["proven", "unproven", "open"]
 class DatasetSummary(msgspec.Struct, kw_only=True):
     """What a run did to one dataset.
 
-    `path` is the latest snapshot after the run (relative to the lake's root), `row_count` its rows, `bytes` its size.
-    `rows_added`, `rows_updated` and `rows_deleted` compare it with `base`; `rows_updated` is null where rows
-    have no keys and cannot be told apart.
+    `path` is the latest snapshot after the run (relative to the lake's root), `row_count` its rows, `bytes`
+    its size. `rows_added`, `rows_updated` and `rows_deleted` compare it with `base`; `rows_updated` is null
+    where rows have no keys and cannot be told apart.
     """
 
     dataset: str

@@ -13,7 +13,7 @@ from lake_parquet.footer import SnapshotInfo, read_info
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A finished snapshot: where it stands, and what its footer says. `info` is None in a file of other making."""
+    """A finished snapshot: where it stands, what its footer says. `info` is None in a file made by others."""
 
     root: Path
     dataset: str
@@ -43,7 +43,11 @@ def dataset_names(root: Path) -> list[str]:
 def names(root: Path, dataset: str) -> list[str]:
     """The file names of a dataset's finished snapshots, the oldest first."""
     folder = root / paths.RAW / dataset
-    return sorted(entry.name for entry in folder.iterdir() if paths.is_snapshot(entry.name)) if folder.is_dir() else []
+    return (
+        sorted(entry.name for entry in folder.iterdir() if paths.is_snapshot(entry.name))
+        if folder.is_dir()
+        else []
+    )
 
 
 def read(root: Path, path: str) -> Snapshot:
@@ -58,7 +62,9 @@ def read(root: Path, path: str) -> Snapshot:
         columns = tuple(metadata.schema.to_arrow_schema().names)
         size = (root / path).stat().st_size
     except (OSError, ValueError) as error:
-        raise LakeError(f"{path} cannot be read as Parquet ({error}): move it out of the dataset's folder") from error
+        raise LakeError(
+            f"{path} cannot be read as Parquet ({error}): move it out of the dataset's folder"
+        ) from error
     return Snapshot(root, dataset, name, metadata.num_rows, columns, size, read_info(metadata.metadata))
 
 

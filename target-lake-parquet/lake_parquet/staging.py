@@ -17,7 +17,7 @@ from lake_parquet.errors import LakeError
 from lake_parquet.files import make_folder, try_lock
 
 ROW = "_row"
-"""Internal column: the input line of the record a row came from. Later rows win; it never reaches a snapshot."""
+"""Internal column: the input line of a row's record. Later rows win; it never reaches a snapshot."""
 
 
 class Staging:
@@ -36,7 +36,8 @@ class Staging:
             lock = try_lock(self.folder / "lock")
         except OSError as error:
             raise LakeError(
-                f"lake_root {str(root)!r} cannot be written ({error.strerror}): choose another folder or mend its permissions"
+                f"lake_root {str(root)!r} cannot be written ({error.strerror}): "
+                "choose another folder or mend its permissions"
             ) from error
         self._lock = lock
 

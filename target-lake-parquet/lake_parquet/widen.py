@@ -1,7 +1,7 @@
 """Two versions of a column in, one type that holds both exactly out. Pure.
 
-Never narrower, never lossy: an integer becomes a float only where each value stays exact, anything that has no
-common type becomes a string. The rules stand in `docs/lake-format.md`.
+Never narrower, never lossy: an integer becomes a float only where each value stays exact, anything that has
+no common type becomes a string. The rules stand in `docs/lake-format.md`.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def is_exact(frame: pl.LazyFrame, column: str, dtype: pl.DataType) -> bool:
 
 
 def common_type(frames: Sequence[pl.LazyFrame], column: str) -> pl.DataType:
-    """The narrowest type that holds a column of all `frames` exactly; frames without the column do not count."""
+    """The narrowest type that holds a column of all `frames` exactly; frames that lack it do not count."""
     having = [(frame, frame.collect_schema()[column]) for frame in frames if column in frame.collect_schema()]
     dtypes = {dtype for _, dtype in having}
     if len(dtypes) == 1:
@@ -57,7 +57,7 @@ def cast_to(dtype: pl.DataType, column: str, own: pl.DataType) -> pl.Expr:
 
 
 def unite(frames: Sequence[pl.LazyFrame]) -> tuple[list[pl.LazyFrame], list[str]]:
-    """Gives all frames the same columns, in order of appearance, each wide enough for all; says what was widened.
+    """Gives all frames the same columns, in order of appearance, wide enough for all; says what was widened.
 
     A frame that lacks a column gets nulls.
     """
@@ -74,7 +74,9 @@ def unite(frames: Sequence[pl.LazyFrame]) -> tuple[list[pl.LazyFrame], list[str]
         ]
         united.append(
             frame.select(
-                cast_to(types[name], name, schema[name]) if name in schema else pl.lit(None, types[name]).alias(name)
+                cast_to(types[name], name, schema[name])
+                if name in schema
+                else pl.lit(None, types[name]).alias(name)
                 for name in names
             )
         )

@@ -26,22 +26,34 @@ class Interrupted(BaseException):
 class TargetCommand(SingerCommand):
     """The SDK's command, but for how it fails: no traceback for a user's mistake.
 
-    Exit codes: 0 all published; 1 something held, failed or interrupted by an error; 2 wrong usage; 130 and 143
-    for SIGINT and SIGTERM. `TARGET_LAKE_PARQUET_LOGLEVEL=DEBUG` shows tracebacks.
+    Exit codes: 0 all published; 1 something held, failed or interrupted by an error; 2 wrong usage;
+    130 and 143 for SIGINT and SIGTERM. `TARGET_LAKE_PARQUET_LOGLEVEL=DEBUG` shows tracebacks.
     """
 
     @classmethod
     def of(cls, command: SingerCommand, logger: logging.Logger) -> "TargetCommand":
         """Makes one of the SDK's command."""
         return cls(
-            name=command.name, callback=command.callback, params=command.params, help=command.help, context_settings=command.context_settings, logger=logger
+            name=command.name,
+            callback=command.callback,
+            params=command.params,
+            help=command.help,
+            context_settings=command.context_settings,
+            logger=logger,
         )
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
         """Runs the command; ends the process."""
         try:
             return super().main(*args, **kwargs)
-        except (LakeError, OSError, ConfigValidationError, JSONDecodeError, Interrupted, MemoryError) as error:
+        except (
+            LakeError,
+            OSError,
+            ConfigValidationError,
+            JSONDecodeError,
+            Interrupted,
+            MemoryError,
+        ) as error:
             self.logger.debug("Traceback asked for by the log level.", exc_info=error)
             message, code = explain(error)
             click.echo(f"Error: {message}", err=True)
@@ -54,16 +66,22 @@ class TargetCommand(SingerCommand):
         return click.Command.invoke(self, ctx)
 
 
-def explain(error: BaseException) -> tuple[str, int]:
+def explain(error: BaseException) -> tuple[str, int]:  # noqa: PLR0911 - one return a kind of error
     """What happened in one line, and the exit code for it."""
     if isinstance(error, LakeError | Interrupted):
         return str(error), error.exit_code
     if isinstance(error, ConfigValidationError):
         return "the config is wrong: " + "; ".join(error.errors), UsageError.exit_code
     if isinstance(error, JSONDecodeError):
-        return f"the config is not JSON ({error.msg}, line {error.lineno}, column {error.colno}): mend the file", UsageError.exit_code
+        return (
+            f"the config is not JSON ({error.msg}, line {error.lineno}, column {error.colno}): mend the file",
+            UsageError.exit_code,
+        )
     if isinstance(error, FileNotFoundError):
-        return f"{error.filename} does not exist: check the path given with --config or --input", UsageError.exit_code
+        return (
+            f"{error.filename} does not exist: check the path given with --config or --input",
+            UsageError.exit_code,
+        )
     if isinstance(error, BrokenPipeError):
         # whoever reads our state is gone; Python would complain again when it flushes stdout at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,7 +11,7 @@ explains. The table of types:
 | `string` | string |
 | `string`, `format: date-time` | timestamp, microseconds, UTC |
 | `string`, `format: date` | date |
-| `string`, `format: singer.decimal` or `x-singer.decimal` | decimal(`precision`, `scale`), else decimal(38, 9) |
+| `string`, `format: singer.decimal` or `x-singer.decimal` | decimal(38, `scale`), 9 where it names none |
 | `string`, any other `format` (`time`, `uuid`, ...) | string |
 | `string` with `integer`, `number` or `boolean` | string |
 | `integer` with `number` | as `number` |
@@ -68,7 +68,7 @@ class Table:
     """The columns of a stream, or of an array of objects within it.
 
     `suffix` names the child dataset (`line_items`; empty for the stream itself), `path` is where the array
-    stands in its parent's record, `keys` are the columns that identify a row (with the parent's, for a child).
+    stands in its parent's record, `keys` are the columns that identify a row (a child's: its parent's too).
     """
 
     suffix: str
@@ -98,7 +98,9 @@ class UnknownKeyError(ValueError):
     """A key property is named that the schema does not have as a plain column."""
 
 
-def table_of(schema: Mapping[str, object], key_properties: Sequence[str] = (), plan: Plan | None = None) -> Table:
+def table_of(
+    schema: Mapping[str, object], key_properties: Sequence[str] = (), plan: Plan | None = None
+) -> Table:
     """Plans the columns of a stream from its SCHEMA message.
 
     Raises:
@@ -117,7 +119,11 @@ def table_of(schema: Mapping[str, object], key_properties: Sequence[str] = (), p
 
 
 def _children(
-    arrays: Sequence[tuple[tuple[str, ...], Shape]], parent: str, parent_keys: tuple[str, ...], plan: Plan, level: int
+    arrays: Sequence[tuple[tuple[str, ...], Shape]],
+    parent: str,
+    parent_keys: tuple[str, ...],
+    plan: Plan,
+    level: int,
 ) -> tuple[Table, ...]:
     tables = []
     keys = tuple(PARENT + key for key in parent_keys)
@@ -128,7 +134,9 @@ def _children(
             shape, (), plan, splits=level < plan.split_depth, reserved=frozenset([*keys, POSITION])
         )
         own_keys = (*keys, POSITION)
-        tables.append(Table(suffix, path, columns, own_keys, _children(deeper, suffix, own_keys, plan, level + 1)))
+        tables.append(
+            Table(suffix, path, columns, own_keys, _children(deeper, suffix, own_keys, plan, level + 1))
+        )
     return tuple(tables)
 
 
@@ -139,7 +147,13 @@ def _columns(
     plain: list[Column] = []
     arrays: list[tuple[tuple[str, ...], Shape]] = []
     for path, leaf in _leaves(shape, prefix, plan):
-        if splits and leaf.types == {"array"} and leaf.items and leaf.items.types == {"object"} and leaf.items.properties:
+        if (
+            splits
+            and leaf.types == {"array"}
+            and leaf.items
+            and leaf.items.types == {"object"}
+            and leaf.items.properties
+        ):
             arrays.append((path, leaf.items))
         else:
             kind, scale = kind_of(leaf)
@@ -189,7 +203,7 @@ def _string_kind(shape: Shape) -> tuple[Kind, int]:
 
 
 def _number_kind(shape: Shape) -> tuple[Kind, int]:
-    """A decimal where the schema promises a fixed number of digits after the point that fits, else a float."""
+    """A decimal where the schema promises a number of digits after the point that fits, else a float."""
     step = shape.multiple_of
     if step is None or step <= 0:
         return Kind.NUMBER, 0
@@ -203,7 +217,7 @@ def _number_kind(shape: Shape) -> tuple[Kind, int]:
 def column_names(
     paths: Sequence[tuple[str, ...]], separator: str = "__", reserved: frozenset[str] = frozenset()
 ) -> dict[tuple[str, ...], str]:
-    """Names columns: path parts joined; a name that is taken, be it but for upper and lower case, gets a mark.
+    """Names columns: path parts joined; a name that is taken, upper and lower case apart, gets a mark.
 
     Spark and Athena do not tell `Id` from `id`. Among paths of one name the shallowest keeps it, then the
     alphabetically first; the others end in `_` and six hexadecimal digits of their path's SHA-256, so

@@ -20,7 +20,7 @@ _decoder = msgspec.json.Decoder(float_hook=parse_number)
 
 @dataclass(frozen=True, slots=True)
 class BadRecord:
-    """A record that cannot be stored: its input line, the field, and why. Never the value: it may be personal."""
+    """A record that cannot be stored: its input line, the field, and why. Not the value: it may be secret."""
 
     line: int
     field: str
@@ -72,9 +72,13 @@ def _check_keys(
 
 
 def _decode_table(
-    table: Table, lines: Sequence[int], objects: Sequence[dict[str, Any] | None], lead: list[pl.Series], decoded: Decoded
+    table: Table,
+    lines: Sequence[int],
+    objects: Sequence[dict[str, Any] | None],
+    lead: list[pl.Series],
+    decoded: Decoded,
 ) -> None:
-    """Decodes one table; `lead` are the columns it does not read from its records (row, parent keys, position)."""
+    """Decodes one table; `lead` are the columns that are not in its records (row, parent keys, position)."""
     picked = _pick(table, lines, objects, decoded)
     series = []
     for column in table.columns:
@@ -91,9 +95,14 @@ def _decode_table(
 
 
 def _decode_child(
-    parent: Table, child: Table, lines: Sequence[int], arrays: Sequence[Any], frame: pl.DataFrame, decoded: Decoded
+    parent: Table,
+    child: Table,
+    lines: Sequence[int],
+    arrays: Sequence[Any],
+    frame: pl.DataFrame,
+    decoded: Decoded,
 ) -> None:
-    """Explodes the arrays of one field into a table: a row an element, with its parent's keys and its position."""
+    """Explodes the arrays of one field into a table: a row an element, with parent's keys and position."""
     parents: list[int] = []
     positions: list[int] = []
     elements: list[dict[str, Any] | None] = []

@@ -51,7 +51,9 @@ def shape_of(schema: object, root: object = None, depth: int = 0, refs: tuple[st
     for keyword in ("anyOf", "oneOf"):
         branches = schema.get(keyword)
         if isinstance(branches, list) and branches:
-            union = _union([shape_of(branch, root, depth + 1, refs) for branch in branches if not _is_null(branch)])
+            union = _union(
+                [shape_of(branch, root, depth + 1, refs) for branch in branches if not _is_null(branch)]
+            )
             own = _both(own, union)
     for branch in schema.get("allOf") or ():
         own = _both(own, shape_of(branch, root, depth + 1, refs))
@@ -88,9 +90,17 @@ def _types_by_example(schema: Mapping[str, Any]) -> Iterator[str]:
         yield "object"
     elif isinstance(schema.get("items"), Mapping):
         yield "array"
-    examples = schema.get("enum") if isinstance(schema.get("enum"), list) else []
+    enum = schema.get("enum")
+    examples = enum if isinstance(enum, list) else []
     for example in [*examples, *([schema["const"]] if "const" in schema else [])]:
-        name = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
+        name = {
+            str: "string",
+            bool: "boolean",
+            int: "integer",
+            float: "number",
+            dict: "object",
+            list: "array",
+        }
         if example is not None:
             yield name.get(type(example), "number")
 
@@ -123,7 +133,9 @@ def _union(branches: list[Shape]) -> Shape:
 def _both(left: Shape, right: Shape) -> Shape:
     """A value that must be both: what one side leaves open the other side may say."""
     return Shape(
-        types=(left.types & right.types or right.types) if left.types and right.types else left.types or right.types,
+        types=(left.types & right.types or right.types)
+        if left.types and right.types
+        else left.types or right.types,
         formats=left.formats or right.formats,
         properties={**left.properties, **right.properties},
         items=left.items if left.items is not None else right.items,

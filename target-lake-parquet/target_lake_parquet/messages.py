@@ -15,13 +15,13 @@ MAX_ROWS = 10_000
 """Records handed on at once: enough to make the handing on cheap."""
 
 
-class BadLine(LakeError):
+class BadLine(LakeError):  # noqa: N818 - named after what it is about
     """A line is no Singer message."""
 
 
 @dataclass(slots=True)
 class Rows:
-    """RECORD lines of one stream, one after the other in the input: their line numbers and `record` objects."""
+    """RECORD lines of one stream, one after the other: their line numbers and `record` objects."""
 
     stream: str
     lines: list[int] = field(default_factory=list)
@@ -91,20 +91,12 @@ def read_messages(source: BinaryIO, max_line_bytes: int) -> Iterator[Message]:
         BadLine: a line is no message; it names the line and what to do.
     """
     rows: Rows | None = None
-    number = 0
-    while line := source.readline(max_line_bytes + 1):
-        number += 1
-        if len(line) > max_line_bytes:
-            limit = max_line_bytes // 2**20
-            raise BadLine(f"line {number} is longer than {limit} MiB: set max_line_mb higher if the tap means it")
-        if line.isspace():
-            continue
-        try:
-            envelope = _envelopes.decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
-            if not line.endswith(b"\n"):
-                break
-            raise BadLine(f"line {number} is no Singer message ({error}): look at what the tap prints there") from None
+    cut: int | None = None
+    for number, line in _lines(source, max_line_bytes):
+        envelope = _envelope(number, line)
+        if envelope is None:
+            cut = number
+            break
         kind = envelope.type.upper()
         if kind == "RECORD" and envelope.stream is not None and len(envelope.record):
             if rows is None or rows.stream != envelope.stream or len(rows.lines) >= MAX_ROWS:
@@ -120,8 +112,32 @@ def read_messages(source: BinaryIO, max_line_bytes: int) -> Iterator[Message]:
         yield _control(kind, number, envelope)
     if rows is not None:
         yield rows
-    if line:
-        yield CutLine(number)
+    if cut is not None:
+        yield CutLine(cut)
+
+
+def _lines(source: BinaryIO, max_line_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, and their numbers; a line that is too long is never held whole."""
+    for number, line in enumerate(iter(lambda: source.readline(max_line_bytes + 1), b""), start=1):
+        if len(line) > max_line_bytes:
+            limit = max_line_bytes // 2**20
+            raise BadLine(
+                f"line {number} is longer than {limit} MiB: set max_line_mb higher if the tap means it"
+            )
+        if not line.isspace():
+            yield number, line
+
+
+def _envelope(number: int, line: bytes) -> _Envelope | None:
+    """A line's message, or None where the input ends inside the line."""
+    try:
+        return _envelopes.decode(line)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        if not line.endswith(b"\n"):
+            return None
+        raise BadLine(
+            f"line {number} is no Singer message ({error}): look at what the tap prints there"
+        ) from None
 
 
 def _control(kind: str, line: int, envelope: _Envelope) -> Message:
@@ -140,7 +156,10 @@ def _control(kind: str, line: int, envelope: _Envelope) -> Message:
         )
     if kind in ("RECORD", "STATE", "SCHEMA", "ACTIVATE_VERSION"):
         raise BadLine(f"line {line} is a {kind} message that lacks what the Singer specification asks of one")
-    raise BadLine(f"line {line} has the unknown message type {envelope.type[:40]!r}: remove what prints it between tap and target")
+    raise BadLine(
+        f"line {line} has the unknown message type {envelope.type[:40]!r}: "
+        "remove what prints it between tap and target"
+    )
 
 
 def _names(value: object) -> tuple[str, ...]:

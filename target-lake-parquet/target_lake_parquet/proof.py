@@ -10,15 +10,31 @@ from typing import Any
 
 from lake_parquet.runs import Proof
 
-UNFINISHED = ("progress_markers", "starting_replication_value", "replication_key_signpost", "last_pk_fetched", "max_pk_values")
+UNFINISHED = (
+    "progress_markers",
+    "starting_replication_value",
+    "replication_key_signpost",
+    "last_pk_fetched",
+    "max_pk_values",
+)
 """Words in a bookmark that say: the stream is still being read."""
 
 FULL_TABLE = frozenset(
-    ["version", "xmin", "last_replication_method", "initial_full_table_complete", "last_pk_fetched", "max_pk_values", "context"]
+    [
+        "version",
+        "xmin",
+        "last_replication_method",
+        "initial_full_table_complete",
+        "last_pk_fetched",
+        "max_pk_values",
+        "context",
+    ]
 )
 """Words in a bookmark that say nothing of an incremental read."""
 
-NO_VALUE = frozenset(["version", "last_replication_method", "replication_method", "replication_key", "context", "xmin"])
+NO_VALUE = frozenset(
+    ["version", "last_replication_method", "replication_method", "replication_key", "context", "xmin"]
+)
 """Words in a bookmark that stand there before anything was read."""
 
 
@@ -92,7 +108,9 @@ def is_unfinished(bookmark: Mapping[str, Any] | None) -> bool:
     partitions = bookmark.get("partitions")
     parts = [bookmark, *(partitions if isinstance(partitions, list) else [])]
     return any(
-        part.get("xmin") is not None or any(word in part for word in UNFINISHED) for part in parts if isinstance(part, Mapping)
+        part.get("xmin") is not None or any(word in part for word in UNFINISHED)
+        for part in parts
+        if isinstance(part, Mapping)
     )
 
 

@@ -30,7 +30,7 @@ from target_lake_parquet.stream import Stream, new_stream
 from target_lake_parquet.summary import log_summary, print_table
 
 
-class Incomplete(LakeError):
+class Incomplete(LakeError):  # noqa: N818 - it says how the run ended
     """Some dataset was not published; the log says which and why."""
 
 
@@ -49,7 +49,11 @@ class Run:
         now = datetime.now(UTC)
         self.id = paths.run_id(now, secrets.token_hex(3))
         self.record = RunRecord(
-            run_id=self.id, started_at=_text(now), tap=settings.tap, tenant_id=settings.tenant_id, source=settings.source
+            run_id=self.id,
+            started_at=_text(now),
+            tap=settings.tap,
+            tenant_id=settings.tenant_id,
+            source=settings.source,
         )
         self.staging = Staging(self.root, self.id)
         for dead in sweep(self.root):
@@ -76,7 +80,8 @@ class Run:
             stream = self.streams.get(message.stream)
             if stream is None:
                 raise BadLine(
-                    f"line {message.lines[0]}: a RECORD of stream {message.stream!r} comes before its SCHEMA: the tap must send it first"
+                    f"line {message.lines[0]}: a RECORD of stream {message.stream!r} comes before its "
+                    "SCHEMA: the tap must send it first"
                 )
             stream.evidence.last_data = self._at
             stream.take_rows(message, self.staging)
@@ -102,11 +107,21 @@ class Run:
         if stream is None:
             stream = new_stream(message, self.settings, self.states.begin(message.stream))
             self.streams[message.stream] = stream
-            twin = next((s for s in self.streams.values() if s is not stream and s.dataset() == stream.dataset()), None)
+            twin = next(
+                (s for s in self.streams.values() if s is not stream and s.dataset() == stream.dataset()),
+                None,
+            )
             if twin is not None:
-                stream.fail(f"its dataset's name {stream.dataset()} is that of stream {twin.name!r} too: rename one with a stream map in the tap")
+                stream.fail(
+                    f"its dataset's name {stream.dataset()} is that of stream {twin.name!r} too: "
+                    "rename one with a stream map in the tap"
+                )
             if stream.owner.source is None:
-                self.logger.warning("Stream %s names no source: its dataset is %s. Set `source`.", stream.name, stream.dataset())
+                self.logger.warning(
+                    "Stream %s names no source: its dataset is %s. Set `source`.",
+                    stream.name,
+                    stream.dataset(),
+                )
         stream.evidence.last_data = self._at
         stream.take_schema(message, self.staging)
 
@@ -130,9 +145,14 @@ class Run:
             print_state(payload)
         if missing:
             streams = ", ".join(sorted(unpublished))
-            raise Incomplete(f"{len(unpublished)} of {len(self.streams)} streams not published ({streams}): the log says why")
+            raise Incomplete(
+                f"{len(unpublished)} of {len(self.streams)} streams not published ({streams}): "
+                "the log says why"
+            )
         if self._is_cut:
-            raise Incomplete("the input was cut short: what was held and what was published stands in the log")
+            raise Incomplete(
+                "the input was cut short: what was held and what was published stands in the log"
+            )
 
     def _commit(self, stream: Stream, committer: Committer) -> list[DatasetSummary]:
         if stream.failure:
@@ -141,7 +161,9 @@ class Run:
         state = LastState(last, self._state_at, is_last=self._state_at == self._at)
         proof = proof_of(stream.name, stream.evidence, state, is_cut=self._is_cut)
         bookmark = self.states.bookmark(stream.name)
-        facts = stream.facts(proof, incremental=is_incremental(bookmark), resumed=is_resumable(stream.bookmark))
+        facts = stream.facts(
+            proof, incremental=is_incremental(bookmark), resumed=is_resumable(stream.bookmark)
+        )
         return committer.commit(stream.family(), facts)
 
     def give_up(self, error: BaseException) -> None:

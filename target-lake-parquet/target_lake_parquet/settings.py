@@ -21,8 +21,9 @@ _STREAM_SETTINGS = (
         default="auto",
         allowed_values=["auto", "upsert", "append-only", "overwrite"],
         title="Load method",
-        description="What a new snapshot holds: `upsert` the previous rows with this run's replacing those of the same key, "
-        "`append-only` the previous rows and this run's, `overwrite` this run's alone; `auto` decides from the stream.",
+        description="What a new snapshot holds: `upsert` the previous rows with this run's replacing those "
+        "of the same key, `append-only` the previous rows and this run's, `overwrite` this run's alone; "
+        "`auto` decides from the stream.",
     ),
     th.Property(
         "arrays",
@@ -33,13 +34,18 @@ _STREAM_SETTINGS = (
         description="`split` makes them child datasets `<dataset>__<field>`, `json` keeps them as JSON text.",
     ),
     th.Property(
-        "split_depth", th.IntegerType(minimum=1), default=2, title="Split depth", description="Levels of child datasets; deeper arrays are JSON text."
+        "split_depth",
+        th.IntegerType(minimum=1),
+        default=2,
+        title="Split depth",
+        description="Levels of child datasets; deeper arrays are JSON text.",
     ),
     th.Property(
         "flattening_max_depth",
         th.IntegerType(minimum=0),
         title="Flattening depth",
-        description="Levels of nested objects that become `parent__child` columns; deeper ones are JSON text. Unset: all.",
+        description="Levels of nested objects that become `parent__child` columns; deeper ones are JSON "
+        "text. Unset: all.",
     ),
     th.Property(
         "undeclared_fields",
@@ -47,7 +53,8 @@ _STREAM_SETTINGS = (
         default="warn",
         allowed_values=["warn", "fail"],
         title="Undeclared fields",
-        description="Fields that a record holds and its schema does not name: `warn` leaves them out and counts them, `fail` refuses the stream.",
+        description="Fields that a record holds and its schema does not name: `warn` leaves them out and "
+        "counts them, `fail` refuses the stream.",
     ),
     th.Property(
         "on_incomplete",
@@ -55,14 +62,15 @@ _STREAM_SETTINGS = (
         default="hold",
         allowed_values=["hold", "publish"],
         title="Incomplete streams",
-        description="A stream that was cut short: `hold` keeps its rows aside in `.incomplete`, `publish` publishes them all the same.",
+        description="A stream that was cut short: `hold` keeps its rows aside in `.incomplete`, `publish` "
+        "publishes them all the same.",
     ),
     th.Property(
         "max_row_drop",
         th.NumberType(minimum=0, maximum=1),
         title="Largest drop in rows",
-        description="Share of rows that a full snapshot may lose against the previous one before it is held, 0 to 1. "
-        "Unset: 0.05 for streams that give no proof of their end, no limit for the others.",
+        description="Share of rows that a full snapshot may lose against the previous one before it is held, "
+        "0 to 1. Unset: 0.05 for streams that give no proof of their end, no limit for the others.",
     ),
     th.Property(
         "hard_delete",
@@ -74,19 +82,31 @@ _STREAM_SETTINGS = (
 )
 
 SETTINGS = th.PropertiesList(
-    th.Property("lake_root", th.StringType, default="storage/lake", title="Lake root", description="The folder of the lake."),
     th.Property(
-        "tenant_id", th.StringType, title="Tenant", description="Whose data it is; first part of each dataset's name. No `__` in it."
+        "lake_root",
+        th.StringType,
+        default="storage/lake",
+        title="Lake root",
+        description="The folder of the lake.",
+    ),
+    th.Property(
+        "tenant_id",
+        th.StringType,
+        title="Tenant",
+        description="Whose data it is; first part of each dataset's name. No `__` in it.",
     ),
     th.Property(
         "source",
         th.StringType,
         title="Source",
-        description="Where the data comes from; second part of each dataset's name. Default: Meltano's `load_schema` "
-        "without a leading `tap_`, else what our taps say of themselves.",
+        description="Where the data comes from; second part of each dataset's name. Default: Meltano's "
+        "`load_schema` without a leading `tap_`, else what our taps say of themselves.",
     ),
     th.Property(
-        "tap", th.StringType, title="Tap", description="The tap's name for metadata and run history. Default: Meltano's extractor name."
+        "tap",
+        th.StringType,
+        title="Tap",
+        description="The tap's name for metadata and run history. Default: Meltano's extractor name.",
     ),
     th.Property(
         "tenant_column",
@@ -104,13 +124,23 @@ SETTINGS = th.PropertiesList(
         description="Parquet codec.",
     ),
     th.Property(
-        "compression_level", th.IntegerType, title="Compression level", description="Level of zstd (1 to 22) or gzip (0 to 9). Unset: the codec's own."
+        "compression_level",
+        th.IntegerType,
+        title="Compression level",
+        description="Level of zstd (1 to 22) or gzip (0 to 9). Unset: the codec's own.",
     ),
     th.Property(
-        "row_group_rows", th.IntegerType(minimum=1), title="Rows a row group", description="Rows in a Parquet row group. Unset: the writer's choice."
+        "row_group_rows",
+        th.IntegerType(minimum=1),
+        title="Rows a row group",
+        description="Rows in a Parquet row group. Unset: the writer's choice.",
     ),
     th.Property(
-        "max_line_mb", th.IntegerType(minimum=1), default=64, title="Longest line", description="Input lines longer than this many MiB are refused before they are parsed."
+        "max_line_mb",
+        th.IntegerType(minimum=1),
+        default=64,
+        title="Longest line",
+        description="Input lines longer than this many MiB are refused before they are parsed.",
     ),
     *_STREAM_SETTINGS,
     th.Property(
@@ -162,7 +192,7 @@ class Settings:
 
 
 def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
-    """Reads the validated config; empty strings count as unset, since runners pass empty environment names on.
+    """Reads the validated config; empty strings count as unset: runners pass empty environment names on.
 
     Raises:
         UsageError: a value that the config's JSON Schema cannot refuse is wrong.
@@ -201,5 +231,8 @@ def _name_part(config: Mapping[str, Any], setting: str) -> str | None:
     if value is None:
         return None
     if SEPARATOR in value:
-        raise UsageError(f"{setting} {value!r} holds {SEPARATOR!r}, which parts a dataset from its child datasets: use a single `_`")
+        raise UsageError(
+            f"{setting} {value!r} holds {SEPARATOR!r}, which parts a dataset from its child datasets: "
+            "use a single `_`"
+        )
     return str(value)

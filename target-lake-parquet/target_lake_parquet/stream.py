@@ -60,7 +60,10 @@ class Stream:
         settings = self.settings
         plan = Plan(settings.arrays == "split", settings.split_depth, settings.flattening_max_depth)
         if self.tables and message.key_properties != self.keys:
-            self.fail(f"line {message.line}: the keys changed within the run from {list(self.keys)} to {list(message.key_properties)}")
+            self.fail(
+                f"line {message.line}: the keys changed within the run "
+                f"from {list(self.keys)} to {list(message.key_properties)}"
+            )
             return
         if not isinstance(message.schema.get("properties"), dict):
             self.fail(f"line {message.line}: the SCHEMA has no properties: nothing says what its columns are")
@@ -68,9 +71,15 @@ class Stream:
         try:
             table = table_of(message.schema, message.key_properties, plan)
         except UnknownKeyError as error:
-            self.fail(f"line {message.line}: key_properties name what the schema has no plain column for: {error}")
+            self.fail(
+                f"line {message.line}: key_properties name what the schema has no plain column for: {error}"
+            )
             return
-        self.schema, self.keys, self.replication_keys = message.schema, message.key_properties, message.bookmark_properties
+        self.schema, self.keys, self.replication_keys = (
+            message.schema,
+            message.key_properties,
+            message.bookmark_properties,
+        )
         self.tables |= {member.suffix: member for member in table.family()}
         self._stage(Rows(self.name), staging)  # the columns are there from the first snapshot on, rows or not
 
@@ -81,7 +90,7 @@ class Stream:
             return
         self.waiting.lines += rows.lines
         self.waiting.records += rows.records
-        self.waiting_bytes += sum(map(len, map(memoryview, rows.records)))
+        self.waiting_bytes += sum(memoryview(record).nbytes for record in rows.records)
         if self.waiting_bytes >= BLOCK_BYTES:
             self.flush(staging)
 
@@ -99,7 +108,9 @@ class Stream:
             self._refuse(decoded.bad)
             return
         if decoded.undeclared and self.settings.undeclared_fields == "fail":
-            self.fail(f"records hold fields that the schema does not name: {', '.join(sorted(decoded.undeclared))}")
+            self.fail(
+                f"records hold fields that the schema does not name: {', '.join(sorted(decoded.undeclared))}"
+            )
             return
         for suffix, frame in decoded.frames.items():
             self.read[suffix] += frame.height
@@ -109,12 +120,17 @@ class Stream:
         column = self.tenant_column
         if not self.owner.tenant or not column or column in frame.columns:
             return frame
-        return frame.insert_column(1, pl.Series(column, [self.owner.tenant], dtype=pl.String).new_from_index(0, frame.height))
+        return frame.insert_column(
+            1, pl.Series(column, [self.owner.tenant], dtype=pl.String).new_from_index(0, frame.height)
+        )
 
     def _refuse(self, bad: list[BadRecord]) -> None:
         first = min(bad, key=lambda one: one.line)
         more = f" ({len(bad)} such values in this block)" if len(bad) > 1 else ""
-        self.fail(f"line {first.line}: field {first.field!r} {first.reason}{more}: mend it at the source or in the tap's schema")
+        self.fail(
+            f"line {first.line}: field {first.field!r} {first.reason}{more}: "
+            "mend it at the source or in the tap's schema"
+        )
 
     def fail(self, reason: str) -> None:
         """Gives the stream up: nothing of it is published, the other streams go on."""
@@ -182,7 +198,9 @@ def new_stream(message: SchemaMessage, settings: Settings, bookmark: Any) -> Str
     return Stream(
         name=message.stream,
         settings=settings.of_stream(message.stream),
-        owner=Owner(stream=message.stream, tenant=settings.tenant_id, source=settings.source or mark.get("source")),
+        owner=Owner(
+            stream=message.stream, tenant=settings.tenant_id, source=settings.source or mark.get("source")
+        ),
         origin=mark.get("origin"),
         tenant_column=settings.tenant_column,
         bookmark=bookmark,

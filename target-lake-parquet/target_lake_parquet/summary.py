@@ -14,7 +14,7 @@ LEVELS = {"held": logging.ERROR, "failed": logging.ERROR}
 
 
 def log_summary(logger: logging.Logger, run: RunRecord) -> None:
-    """Logs one line a dataset: the facts stand in the text, which consoles show, and as `extra`, for JSON logs."""
+    """Logs one line a dataset: the facts stand in the text, for consoles, and as `extra`, for JSON logs."""
     for one in run.datasets:
         logger.log(LEVELS.get(one.status, logging.INFO), "%s", sentence(one), extra=_extra(one))
 
@@ -27,11 +27,17 @@ def _extra(one: DatasetSummary) -> dict[str, object]:
 
 def sentence(one: DatasetSummary) -> str:
     """One dataset's facts in one line."""
-    changes = f"+{one.rows_added} added, {'?' if one.rows_updated is None else one.rows_updated} updated, {one.rows_deleted} deleted"
+    updated = "?" if one.rows_updated is None else one.rows_updated
+    changes = f"+{one.rows_added} added, {updated} updated, {one.rows_deleted} deleted"
     facts = [f"{one.row_count} rows"]
     if one.status in ("published", "unchanged", "empty"):
         facts[0] += f" ({changes})"
-    facts += [f"{one.rows_read} read", readable_bytes(one.bytes), f"source {one.source or 'unknown'}", f"path {one.path or 'none'}"]
+    facts += [
+        f"{one.rows_read} read",
+        readable_bytes(one.bytes),
+        f"source {one.source or 'unknown'}",
+        f"path {one.path or 'none'}",
+    ]
     notes = "".join(f"; {note}" for note in one.notes)
     return f"{one.status.capitalize()} {one.dataset}: {', '.join(facts)}{notes}."
 
@@ -41,7 +47,13 @@ def print_table(run: RunRecord) -> None:
     console = Console(stderr=True)
     if not sys.stderr.isatty() or not run.datasets:
         return
-    table = Table(title=f"run {run.run_id}: {run.status}", title_justify="left", header_style="bold", box=None, pad_edge=False)
+    table = Table(
+        title=f"run {run.run_id}: {run.status}",
+        title_justify="left",
+        header_style="bold",
+        box=None,
+        pad_edge=False,
+    )
     for name in ("dataset", "status", "source"):
         table.add_column(name, overflow="fold")
     for name in ("rows", "added", "updated", "deleted", "size"):

@@ -29,7 +29,11 @@ class BlockReader(GenericSingerReader[bytes]):
         super().__init__()
         self.run = run
 
-    def process_lines(self, file_input: IO[Any] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]) -> Counter[str]:  # type: ignore[override]  # noqa: ARG002 - the SDK's signature
+    def process_lines(
+        self,
+        file_input: IO[Any] | None,
+        callbacks: dict[str, Callable[[dict[str, Any]], None]],  # noqa: ARG002 - the SDK's signature
+    ) -> Counter[str]:
         """Reads all messages; returns how many of each type there were."""
         source = file_input if file_input is not None else self.default_input
         return self.run.read(cast("BinaryIO", getattr(source, "buffer", source)))
@@ -50,7 +54,10 @@ class TargetLakeParquet(Target):
     name = "target-lake-parquet"
     package_name = "singerlake-target-lake-parquet"
     config_jsonschema: ClassVar[dict[str, Any]] = SETTINGS
-    capabilities: ClassVar[list[CapabilitiesEnum]] = [PluginCapabilities.ABOUT, PluginCapabilities.STRUCTURED_LOGGING]
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        PluginCapabilities.ABOUT,
+        PluginCapabilities.STRUCTURED_LOGGING,
+    ]
 
     def __init__(
         self,
@@ -62,7 +69,12 @@ class TargetLakeParquet(Target):
     ) -> None:
         """Opens a run in the lake that the settings name."""
         self._interrupted_at: float | None = None
-        super().__init__(config=config, parse_env_config=parse_env_config, validate_config=validate_config, setup_mapper=False)
+        super().__init__(
+            config=config,
+            parse_env_config=parse_env_config,
+            validate_config=validate_config,
+            setup_mapper=False,
+        )
         self.run = Run(read_settings(self.config, os.environ), self.logger)
         self.message_reader = BlockReader(self.run)
 
@@ -83,7 +95,7 @@ class TargetLakeParquet(Target):
         raise Interrupted(signal.Signals(signum))
 
     @classmethod
-    def invoke(cls, *, config: Any = None, file_input: IO[str] | None = None, **kwargs: Any) -> None:  # type: ignore[override]  # noqa: ANN401 - the SDK's own types are private
+    def invoke(cls, *, config: Any = None, file_input: IO[str] | None = None, **kwargs: Any) -> None:  # noqa: ANN401 - the SDK's own types are private
         """Runs the target over its input."""
         about = bool(kwargs.get("about"))
         if about:

@@ -29,7 +29,7 @@ _roomy = Context(prec=2 * MAX_DIGITS)
 
 @dataclass(slots=True)
 class Converted:
-    """A column's values, the values that were coerced (how -> count), and those that cannot be (index -> why)."""
+    """A column's values, those that were coerced (how -> count), and those that cannot be (index -> why)."""
 
     series: pl.Series
     coerced: dict[str, int] = field(default_factory=dict)
@@ -55,7 +55,7 @@ def parse_number(text: str) -> float | Decimal:
 
 
 def is_float_exact(number: Decimal) -> bool:
-    """Tells whether a float64 holds `number`: as its exact value, or as the shortest text that reads back to it."""
+    """Tells whether a float64 holds `number`: as its exact value, or as its shortest text."""
     as_float = float(number)
     if as_float in (float("inf"), float("-inf")):
         return False
@@ -106,7 +106,9 @@ def _convert_integer(values: Sequence[Any], _: int) -> Converted:
                 continue
             if isinstance(value, float | Decimal) and _is_sane(value) and value == int(value):
                 values[i] = int(value)
-                coerced["whole number written as integer"] = coerced.get("whole number written as integer", 0) + 1
+                coerced["whole number written as integer"] = (
+                    coerced.get("whole number written as integer", 0) + 1
+                )
             else:
                 values[i] = None
                 bad[i] = "is not a whole number"
@@ -121,8 +123,16 @@ def _convert_number(values: Sequence[Any], _: int) -> Converted:
         return Converted(pl.Series(values, dtype=pl.Float64))
     bad: dict[int, str] = {}
     if not kinds <= {float, int, Decimal}:
-        bad = {i: "is not a number" for i, v in enumerate(values) if type(v) not in (float, int, Decimal, type(None))}
-    bad |= {i: "has too large an exponent" for i, v in enumerate(values) if isinstance(v, Decimal) and not _is_sane(v)}
+        bad = {
+            i: "is not a number"
+            for i, v in enumerate(values)
+            if type(v) not in (float, int, Decimal, type(None))
+        }
+    bad |= {
+        i: "has too large an exponent"
+        for i, v in enumerate(values)
+        if isinstance(v, Decimal) and not _is_sane(v)
+    }
     values = [None if i in bad else value for i, value in enumerate(values)]
     if all(_fits_float(value) for value in values):
         floats = [None if value is None else float(value) for value in values]
@@ -171,7 +181,7 @@ def _to_decimal(value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
 
 
 def _decimals(values: Sequence[Decimal | None], scale: int) -> pl.Series:
-    """A decimal column of `scale`, or of the smallest larger one that is exact; strings where 38 digits are too few."""
+    """A decimal column of `scale`, or of the least larger exact one; strings where 38 digits do not do."""
     digits, needed = 0, scale
     for value in values:
         if value:
@@ -212,7 +222,7 @@ _TIMESTAMP = re.compile(
 
 
 def parse_timestamp(text: str) -> datetime | None:
-    """Reads a date-time of any common ISO 8601 writing as UTC; None where it is none or leaves years 1 to 9999.
+    """Reads a date-time of any common ISO 8601 writing as UTC; None where it is none, or out of years 1-9999.
 
     A missing offset means UTC, a missing time midnight, digits past the microsecond are cut off.
     """
@@ -242,7 +252,11 @@ def parse_date(text: str) -> date | None:
 
 def _midnight(text: str) -> date | None:
     moment = parse_timestamp(text)
-    return moment.date() if moment and moment == datetime.combine(moment.date(), datetime.min.time(), UTC) else None
+    return (
+        moment.date()
+        if moment and moment == datetime.combine(moment.date(), datetime.min.time(), UTC)
+        else None
+    )
 
 
 _CONVERTERS: dict[Kind, Callable[[Sequence[Any], int], Converted]] = {
