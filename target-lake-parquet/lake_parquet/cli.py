@@ -28,6 +28,8 @@ class LakeGroup(click.Group):
             ctx.exit(error.exit_code)
 
 
+PIPE_WIDTH = 300
+
 ROOT = click.option(
     "--lake", "root", default="storage/lake", show_default=True, envvar="LAKE_ROOT", help="The lake's folder."
 )
@@ -65,7 +67,7 @@ def list_datasets(root: str, *, as_json: bool) -> None:
         table.add_row(
             row["dataset"], f"{row['row_count']:,}", size, str(row["columns"]), age, row["source"] or "-"
         )
-    Console().print(table)
+    _console().print(table)
 
 
 @main.command("show")
@@ -88,7 +90,7 @@ def show_dataset(dataset: str, root: str, *, as_json: bool) -> None:
         info = msgspec.to_builtins(latest.info) if latest.info else None
         _print_json({"dataset": dataset, "columns": columns, "snapshots": history, "info": info})
         return
-    console = Console()
+    console = _console()
     table = _table("column", "type")
     for name, dtype in columns.items():
         table.add_row(name, dtype)
@@ -113,10 +115,10 @@ def list_runs(root: str, last: int, *, as_json: bool) -> None:
     table = _table("started", "status", "tap", "dataset", "what", ">rows", ">added")
     for run in reversed(runs):
         if not run.datasets:
-            table.add_row(run.started_at, run.status, run.tap or "-", "-", run.error or "-", "", "")
+            table.add_row(run.started_at[:19], run.status, run.tap or "-", "-", run.error or "-", "", "")
         for one in run.datasets:
             table.add_row(
-                run.started_at,
+                run.started_at[:19],
                 run.status,
                 run.tap or "-",
                 one.dataset,
@@ -124,7 +126,7 @@ def list_runs(root: str, last: int, *, as_json: bool) -> None:
                 f"{one.row_count:,}",
                 f"{one.rows_added:,}",
             )
-    Console().print(table)
+    _console().print(table)
 
 
 def _dataset_row(latest: Snapshot) -> dict[str, Any]:
@@ -139,6 +141,11 @@ def _dataset_row(latest: Snapshot) -> dict[str, Any]:
         "source": source,
         "path": latest.path,
     }
+
+
+def _console() -> Console:
+    """A console on stdout: as wide as the terminal, and wide enough for a line a row in a pipe."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPE_WIDTH)
 
 
 def _table(*columns: str) -> Table:

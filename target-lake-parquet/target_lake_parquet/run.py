@@ -116,11 +116,9 @@ class Run:
                     f"its dataset's name {stream.dataset()} is that of stream {twin.name!r} too: "
                     "rename one with a stream map in the tap"
                 )
-            if stream.owner.source is None:
+            if stream.owner.source is None and len(self.streams) == 1:
                 self.logger.warning(
-                    "Stream %s names no source: its dataset is %s. Set `source`.",
-                    stream.name,
-                    stream.dataset(),
+                    "Nothing names the source: datasets are called like %s.", stream.dataset()
                 )
         stream.evidence.last_data = self._at
         stream.take_schema(message, self.staging)
@@ -164,7 +162,11 @@ class Run:
         facts = stream.facts(
             proof, incremental=is_incremental(bookmark), resumed=is_resumable(stream.bookmark)
         )
-        return committer.commit(stream.family(), facts)
+        try:
+            return committer.commit(stream.family(), facts)
+        except LakeError as error:  # one dataset's trouble never stops the others
+            stream.fail(str(error))
+            return [stream.failed()]
 
     def give_up(self, error: BaseException) -> None:
         """Ends a run that `error` broke off; what it had published by then stays and is told."""
