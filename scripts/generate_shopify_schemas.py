@@ -26,6 +26,7 @@ from graphql import (
     is_enum_type,
     is_list_type,
 )
+
 from tap_shopify.graphql import GID_COLUMN, Column, Query
 
 PACKAGE = Path(__file__).resolve().parent.parent / "taps" / "tap-shopify" / "tap_shopify"

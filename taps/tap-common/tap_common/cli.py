@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from tap_common.tap import CommonTap
 
 
+# The SDK says so because we look at the environment ourselves.
+NOT_TRUE_HERE = {"Skipping parse of env var settings..."}
+
+
 class TapCommand(click.Command):
     """Runs a tap's command and turns what goes wrong into one line and an exit code."""
 
@@ -64,6 +68,7 @@ def command(tap: type[CommonTap]) -> TapCommand:
     """Return the command of a tap, with logging set up."""
     _setup_console_logging(log_level=_plugin_log_level(plugin_name=tap.name))
     protect(())
+    logging.getLogger(tap.name).addFilter(lambda record: record.msg not in NOT_TRUE_HERE)
     inner = tap.get_singer_command()
     assert isinstance(inner, SingerCommand)  # noqa: S101 - narrows the SDK's declared type
     return TapCommand(inner)

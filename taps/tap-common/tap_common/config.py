@@ -7,6 +7,7 @@ names). An empty string counts as absent everywhere: Meltano hands on settings n
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -27,7 +28,7 @@ STUB_DATA = th.Property(
     default="auto",
     allowed_values=["auto", "never"],
     description=(
-        "What to do without credentials: `auto` sends the tap's built-in stub rows, loudly, for trying things "
+        "What to do without credentials: `auto` sends the tap's own stub rows, loudly, for trying things "
         "out; `never` ends with an error. Use `never` in production."
     ),
 )
@@ -125,9 +126,14 @@ def parse_json_object(text: str, what: str) -> Config:
         UsageError: It is not one JSON object; the message never quotes the text, which may hold secrets.
     """
     try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise UsageError(f"The {what} is not valid JSON: {error}. Mend the file.") from None
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(
+            f"The {what} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}. "
+            "Mend the file."
+        ) from None
+    except RecursionError:
+        raise UsageError(f"The {what} is nested too deeply to be one.") from None
     if not isinstance(value, dict):
         raise UsageError(f"The {what} holds {type(value).__name__} where one JSON object is needed.")
     return value
@@ -170,12 +176,13 @@ def origin_of(config: Mapping[str, Any], credentials: tuple[str, ...], tap_name:
     if len(missing) < len(credentials):
         present = " and ".join(name for name in credentials if name not in missing)
         raise ConfigError(
-            f"The setting {names} is missing, while {present} is set. Set it in the config file or as {variables}."
+            f"The setting {names} is missing, while {present} is set. Set it in the config file, or as the "
+            f"environment variable {variables}."
         )
     if config.get("stub_data") == "never":
         raise ConfigError(
-            f"No credentials: {names} are missing, and stub_data is 'never'. Set them in the config file or as "
-            f"{variables}."
+            f"No credentials: {names} are missing and stub_data is 'never'. Set them in the config file or as "
+            f"the environment variables {variables}."
         )
     return "stub"
 

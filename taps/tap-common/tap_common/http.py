@@ -66,7 +66,7 @@ class JsonApi:
 
     def _post(self, path: str, data: bytes) -> Reply:
         try:
-            # `content` reads the whole body here: a connection cut in the middle is seen, not half a document.
+            # `content` reads the whole body here: a connection cut in the middle is seen as such.
             response = self._session.post(
                 self.origin + path,
                 data=data,

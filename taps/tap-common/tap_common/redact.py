@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 MASK = "***"
-# Newlines and tabs stay: a traceback needs them. All else (escape sequences, bidi marks) could rewrite a terminal.
+# Newlines and tabs stay: a traceback needs them. The rest (escapes, bidi marks) could rewrite a terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 # Shorter values would blank out innocent text, and no API issues such tokens.
 _SHORTEST_SECRET = 4
@@ -47,7 +47,7 @@ class CleanFormatter(logging.Formatter):
 
 
 def protect(secrets: Iterable[str]) -> None:
-    """Keep these values out of every log line from now on, as they are and as JSON or a URL would spell them."""
+    """Keep these values out of every log line from now on, also as JSON or a URL would spell them."""
     for secret in secrets:
         if len(secret) >= _SHORTEST_SECRET:
             _secrets.update({secret, json.dumps(secret)[1:-1], quote(secret, safe="")})

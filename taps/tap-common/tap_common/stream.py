@@ -149,7 +149,12 @@ class CommonStream(Stream, abc.ABC):
         else:
             yield from self.pages(self.get_starting_timestamp(context))
 
-    def _sync_records(self, context: Any = None, *, write_messages: bool = True) -> Iterator[Row]:  # type: ignore[override] # noqa: ANN401
+    def _sync_records(  # type: ignore[override]
+        self,
+        context: Any = None,  # noqa: ANN401
+        *,
+        write_messages: bool = True,
+    ) -> Iterator[Row]:
         self._write_starting_replication_value(context)
         counter = self.get_record_counter()
         read = 0
@@ -180,7 +185,7 @@ class CommonStream(Stream, abc.ABC):
             self._tap.state_writer.write_again(self.tap_state)
         self.state_manager.is_flushed = True
 
-    # --- the bookmark: timestamps compare as text, so a tap gives them all in one UTC format ------------------
+    # --- the bookmark: timestamps compare as text, so a tap gives them all in one UTC format ---------------
 
     _given_away: str | None = None  # the bookmark after the last page
     _newest: str | None = None  # what it becomes once the stream was read to its end
@@ -205,7 +210,7 @@ class CommonStream(Stream, abc.ABC):
         low = min(keys)
         if self._given_away is not None and low < self._given_away:
             raise ApiError(
-                f"Stream {self.name}: a record changed at {low} came after others changed at {self._given_away}. "
+                f"Stream {self.name}: a record changed at {low} came after others of {self._given_away}. "
                 "The API did not sort as asked, so no bookmark can be trusted. Run again with the last state."
             )
         self._given_away = low

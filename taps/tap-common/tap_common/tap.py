@@ -154,7 +154,7 @@ class CommonTap(Tap, abc.ABC):
         if self.is_stub:
             self.state_writer.silent = True
             self.logger.warning(
-                "No credentials: these are STUB rows that ship with %s, not your data, and no bookmark is kept. "
+                "No credentials: these are STUB rows that ship with %s, not your data; no bookmark is kept. "
                 "Set %s to read the API.",
                 self.name,
                 " and ".join(self.credentials),
@@ -167,8 +167,8 @@ class CommonTap(Tap, abc.ABC):
         owner = self._account_of_state
         if owner is not None and owner != account:
             raise ConfigError(
-                f"This state belongs to {foreign(owner)}, you asked for {foreign(account)}. Start with a state of its "
-                "own; under Meltano, set TENANT_ID (or state_id_suffix) for each tenant."
+                f"This state belongs to {foreign(owner)}, you asked for {foreign(account)}. Give it a "
+                "state of its own; under Meltano, set TENANT_ID (or state_id_suffix) for each tenant."
             )
         self.state["account"] = account  # type: ignore[typeddict-unknown-key]
 
@@ -177,7 +177,7 @@ class CommonTap(Tap, abc.ABC):
     @plugin_cli
     def cli(cls) -> click.Command:  # noqa: N805
         """The command, with errors told in one line."""
-        return cli.command(cls)
+        return cli.command(cls)  # type: ignore[arg-type]
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:  # noqa: ANN401, ARG003
@@ -185,7 +185,7 @@ class CommonTap(Tap, abc.ABC):
         return cli.config_input(value)
 
     @classmethod
-    def invoke(
+    def invoke(  # type: ignore[override]
         cls,
         *,
         about: bool = False,
@@ -195,7 +195,9 @@ class CommonTap(Tap, abc.ABC):
         catalog: IO[str] | None = None,
     ) -> None:
         """Run the tap as the command line asks."""
-        PluginBase.invoke.__func__(cls, about=about, about_format=about_format)  # type: ignore[attr-defined]
+        if about:
+            cls.print_about(about_format)
+            return
         config = config or cli.config_input(())
         tap = cls(
             config=config.config,

@@ -101,12 +101,12 @@ class ShopifyClient:
             if data is not None:
                 return data
         raise ApiError(
-            f"{what}: Shopify throttled {self.longest_throttle} times in a row. Another app uses up this shop's limit; "
-            "run later."
+            f"{what}: Shopify throttled {self.longest_throttle} times in a row. Another app uses up this "
+            "shop's limit; run later."
         )
 
     def _read(self, reply: Reply, query: str, what: str) -> Any:  # noqa: ANN401
-        """Return the data in a reply, None where it says THROTTLED; the bucket then knows how long to wait."""
+        """Return the data in a reply, None where it says THROTTLED; the bucket then knows the wait."""
         self._check_status(reply)
         self._check_version(reply)
         body = reply.body if isinstance(reply.body, dict) else {}
@@ -126,10 +126,10 @@ class ShopifyClient:
         if status == 200:  # noqa: PLR2004
             return
         meanings = {
-            401: "Shopify refused the access token. Check access_token: it must be this shop's, and not revoked.",
+            401: "Shopify refused the access token. Check that access_token is this shop's, and not revoked.",
             402: "The shop is frozen. Its owner has to settle the bill with Shopify.",
             403: "Shopify denies access. Check that the app is installed and its token has the read scopes.",
-            404: f"There is no such shop, or no API version {self.version}. Check shop_domain and api_version.",
+            404: f"No such shop, or no API version {self.version}. Check shop_domain and api_version.",
             423: "The shop is locked. Its owner has to ask Shopify.",
         }
         said = foreign(
@@ -144,7 +144,8 @@ class ShopifyClient:
         if served and served != self.version and served not in self._told:
             self._told.add(served)
             logger.warning(
-                "You asked for API version %s, Shopify serves %s: fields may differ. Set api_version to a supported one.",
+                "You asked for API version %s, Shopify serves %s: fields may differ. "
+                "Set api_version to a supported one.",
                 self.version,
                 foreign(served, 40),
             )
@@ -235,7 +236,7 @@ class ShopifyStream(CommonStream):
                 return
 
     def _complete(self, left: list[Remainder]) -> None:
-        """Fetch every page of every nested list that did not fit, and what is cut inside those pages in turn."""
+        """Fetch every page of every nested list that did not fit, and what is cut inside those pages."""
         while left:
             part = left.pop()
             guard = PageGuard(f"Stream {self.name}, {part.column.name} of {part.parent}")

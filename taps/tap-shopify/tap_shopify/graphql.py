@@ -150,7 +150,7 @@ def _select(
                 selections.append(column.field)
                 columns.setdefault(column.name, column)
             case FragmentSpreadNode():
-                # Fragments here are written on the very type they are used on, so their fields can stand alone.
+                # Fragments are written on the very type they are used on: their fields can stand alone.
                 inner, inside = _select(fragments[node.name.value].selection_set, fragments)
                 selections.extend(inner.selections)
                 columns |= {column.name: column for column in inside}
@@ -179,11 +179,11 @@ def _column(node: FieldNode, fragments: Mapping[str, FragmentDefinitionNode]) ->
     return Column(name, field, columns)
 
 
-# --- rows ----------------------------------------------------------------------------------------------------
+# --- rows ---------------------------------------------------------------------------------------------------
 
 
 class Shape:
-    """Turns the objects of a reply into rows, in place; made once a stream, from its columns and its schema."""
+    """Turns the objects of a reply into rows, in place; made once a stream, from columns and schema."""
 
     def __init__(self, columns: tuple[Column, ...], schema: Mapping[str, Any]) -> None:
         properties = schema["properties"]
@@ -233,4 +233,5 @@ class Shape:
 
 
 def _object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    return schema.get("items", schema)
+    items: Mapping[str, Any] | None = schema.get("items")
+    return items or schema

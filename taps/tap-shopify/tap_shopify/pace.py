@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-# A clock's tick and the network's jitter, so that a wait that is exact on paper does not end an instant early.
+# A clock's tick and the network's jitter: a wait that is exact on paper must not end an instant early.
 MARGIN = 0.02
 
 

@@ -30,7 +30,7 @@ class TapShopify(CommonTap):
             "access_token",
             th.StringType,
             secret=True,
-            description="An Admin API access token with the scopes read_orders, read_customers and read_products.",
+            description="An Admin API token with the scopes read_orders, read_customers and read_products.",
         ),
         th.Property(
             "api_version",
