@@ -126,6 +126,8 @@ def _strict(value: Any) -> Any:
 
 def _text(value: Any) -> Any:
     """A string column: strings as they are, anything else as its JSON text."""
+    if isinstance(value, (bool, int)):
+        return json.dumps(value)
     return value if isinstance(value, str) else JsonText(value)
 
 

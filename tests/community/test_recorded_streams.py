@@ -28,7 +28,7 @@ def tables(path: Path) -> dict[str, oracle.Kinds]:
     """The expected datasets of a sample, by stream (or `stream__array`), with the tenant's column."""
     known = WRITTEN if path.parent.name == "written" else RECORDED
     datasets = known[path.name.removesuffix(".jsonl").removesuffix(".singer")]
-    return {stream: kinds | {"_tenant": "string"} for stream, kinds in datasets.items()}
+    return {stream: {**kinds, "_tenant": "string"} for stream, kinds in datasets.items()}
 
 
 def expected_rows(recording: oracle.Recording, dataset: str, kinds: oracle.Kinds) -> list[oracle.Row]:
