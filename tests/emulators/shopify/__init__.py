@@ -1,4 +1,4 @@
-"""A Shopify server on loopback: the real Admin schema of 2026-10 over deterministic data, with cost and faults.
+"""A Shopify server on loopback: the real Admin schema of 2026-10 over seeded data, with cost and faults.
 
     with ShopifyServer(shop="acme.myshopify.com", token="shpat_test", orders=250) as server:
         requests.post(f"{server.url}/admin/api/2026-10/graphql.json", ...)

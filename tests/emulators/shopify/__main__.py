@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 
+from tests.emulators.shopify.cost import TokenBucket
 from tests.emulators.shopify.server import ShopifyServer
 
 
@@ -22,16 +23,21 @@ def main() -> None:
     for table, rows in (("orders", 250), ("customers", 40), ("products", 30)):
         parser.add_argument(f"--{table}", type=int, default=rows, help=f"{table} to seed (default: {rows})")
     parser.add_argument("--seed", type=int, default=7, help="another seed, other data (default: 7)")
+    parser.add_argument("--points", type=int, default=2000, help="size of the cost bucket (default: 2000)")
+    parser.add_argument("--restore-rate", type=int, default=100, help="points a second (default: 100)")
+    options = vars(parser.parse_args())
+    bucket = TokenBucket(options.pop("points"), options.pop("restore_rate"))
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())
-    with ShopifyServer(**vars(parser.parse_args())) as server:
-        print(
+    with ShopifyServer(**options, bucket=bucket) as server:
+        sys.stderr.write(
             f"Shopify emulator on {server.url} until Ctrl-C: POST {server.url}/admin/api/2026-10/graphql.json"
-            f" with the header X-Shopify-Access-Token: {server.token}",
-            file=sys.stderr,
+            f" with the header X-Shopify-Access-Token: {server.token}\n"
         )
-        print(json.dumps({"url": server.url, "shop": server.shop, "token": server.token}), flush=True)
+        facts = {"url": server.url, "shop": server.shop, "token": server.token}
+        sys.stdout.write(json.dumps(facts) + "\n")
+        sys.stdout.flush()
         done.wait()
 
 

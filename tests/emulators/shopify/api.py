@@ -6,8 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import GraphQLError, execute
-from graphql.execution import ExecutionResult
+from graphql import ExecutionResult, GraphQLError, execute_sync
 from graphql.execution.values import get_variable_values
 
 from tests.emulators.shopify.cost import MAX_QUERY_COST, Plan, Planner, TokenBucket
@@ -56,8 +55,8 @@ def read_call(body: bytes) -> Call | None:
     return Call(content["query"], name, variables) if isinstance(variables, dict) else None
 
 
-def run(call: Call, store: Store, bucket: TokenBucket) -> Answer:
-    """Check, price and execute a call, and pay for it from the bucket."""
+def run(call: Call, store: Store, bucket: TokenBucket, *, refuse: bool = False) -> Answer:
+    """Check, price and execute a call, and pay for it from the bucket; `refuse` throttles it anyway."""
     checked = call.checked
     if checked.errors or checked.document is None or checked.operation is None:
         return Answer(payload={"errors": list(checked.errors)})
@@ -70,11 +69,11 @@ def run(call: Call, store: Store, bucket: TokenBucket) -> Answer:
     requested = plan.requested()
     if requested > MAX_QUERY_COST:
         return too_dear(requested)
-    if not bucket.take(requested):
+    if refuse or not bucket.take(requested):
         return throttled(requested, bucket)
     context = Context(store)
     with store.lock:
-        result = execute(
+        result = execute_sync(
             schema,
             checked.document,
             context_value=context,
@@ -82,8 +81,6 @@ def run(call: Call, store: Store, bucket: TokenBucket) -> Answer:
             operation_name=call.operation_name,
             type_resolver=resolve_type,
         )
-    if not isinstance(result, ExecutionResult):
-        raise TypeError("no resolver is asynchronous")
     answer = executed(result, plan, requested, bucket)
     if context.searches:
         answer.payload["extensions"]["search"] = context.searches
@@ -104,7 +101,11 @@ def executed(result: ExecutionResult, plan: Plan, requested: int, bucket: TokenB
 
 
 def formatted(problem: GraphQLError) -> JSONObject:
-    """Return an execution error; one that no resolver raised on purpose is a fault of the emulator, and says so."""
+    """Return an execution error.
+
+    Raises:
+        Exception: no resolver raised it on purpose, so it is a fault of the emulator and must show.
+    """
     if problem.original_error is not None and not isinstance(problem.original_error, GraphQLError):
         raise problem.original_error
     return dict(problem.formatted)

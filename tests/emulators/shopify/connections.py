@@ -1,7 +1,7 @@
-"""Connections: rows sorted, cut to a page behind a keyset cursor, and wrapped as `nodes`, `edges`, `pageInfo`.
+"""Connections: rows sorted, cut to a page behind a keyset cursor, wrapped as `nodes`, `edges`, `pageInfo`.
 
-A cursor is base64 of `{"last_id": ..., "last_value": ...}`, as Shopify's are. It names a place in the order of the
-sort key, not a row and not an offset: when rows change between two pages, the next page goes on after that place.
+A cursor is base64 of `{"last_id": ..., "last_value": ...}`, as Shopify's are. It names a place in the order
+of the sort key, not a row and not an offset: when rows change between two pages, the next goes on after it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 Key = tuple[Any, int]
 
 MAX_PAGE = 250
-# The column behind each modelled sort key; every other key sorts by id, which is what ties fall back to anyway.
+# The column behind each modelled sort key; every other key sorts by id, to which ties fall back anyway.
 SORT_COLUMNS = {
     "CREATED_AT": "createdAt",
     "UPDATED_AT": "updatedAt",
@@ -58,7 +58,7 @@ class PageArguments:
             raise bad_request("you must provide one of first or last")
         if first is not None and last is not None:
             raise bad_request("providing both first and last is not supported")
-        name, size = ("first", first) if first is not None else ("last", last)
+        name, size = ("first", int(first)) if first is not None else ("last", int(last or 0))
         if size > MAX_PAGE:
             raise bad_request(f"{name} cannot exceed {MAX_PAGE}")
         if size < 0:

@@ -2,8 +2,8 @@
 
 GET  /_emulator/truth      what the shop holds: counts, ids, the clock
 GET  /_emulator/requests   what was asked so far
-POST /_emulator/touch      {"orders": 3, "new_orders": 2, "delete_orders": ["gid://..."], "advance_seconds": 60}
-POST /_emulator/faults     {"fault": "status", "arguments": {"code": 429}, "times": 2, "nth": 1, "root": "orders"}
+POST /_emulator/touch      {"orders": 3, "new_orders": 2, "delete_orders": ["gid://..."]}
+POST /_emulator/faults     {"fault": "status", "arguments": {"code": 429}, "times": 2, "root": "orders"}
 DELETE /_emulator/faults   no more faults
 """
 
@@ -29,20 +29,23 @@ def control(server: ShopifyServer, method: str, path: str, body: bytes) -> Answe
     action = (method, path.removeprefix(PREFIX))
     try:
         wish = json.loads(body) if body else {}
-        if action == ("GET", "truth"):
-            return Answer(payload=truth(server.store))
-        if action == ("GET", "requests"):
-            return Answer(payload={"requests": [record.summary() for record in list(server.requests)]})
-        if action == ("POST", "touch"):
-            return Answer(payload=touch(server.store, wish))
-        if action == ("POST", "faults"):
-            return Answer(payload=add_fault(server, wish))
-        if action == ("DELETE", "faults"):
-            server.faults.clear()
-            return Answer(payload={"faults": 0})
+        match action:
+            case ("GET", "truth"):
+                payload = truth(server.store)
+            case ("GET", "requests"):
+                payload = {"requests": [record.summary() for record in list(server.requests)]}
+            case ("POST", "touch"):
+                payload = touch(server.store, wish)
+            case ("POST", "faults"):
+                payload = add_fault(server, wish)
+            case ("DELETE", "faults"):
+                server.faults.clear()
+                payload = {"faults": 0}
+            case _:
+                return Answer(404, {"errors": "Not Found"})
+        return Answer(payload=payload)
     except (ValueError, TypeError, KeyError, AttributeError) as problem:
         return Answer(400, {"errors": f"{type(problem).__name__}: {problem}"})
-    return Answer(404, {"errors": "Not Found"})
 
 
 def truth(store: Store) -> JSONObject:

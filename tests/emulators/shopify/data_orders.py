@@ -1,10 +1,11 @@
-"""Seeded orders with their line items: guests, refunds, cancellations, discounts, foreign currencies, big carts."""
+"""Seeded orders with their line items: guests, refunds, cancellations, discounts, currencies, big carts."""
 
 from __future__ import annotations
 
 from random import Random
 from typing import Any
 
+from tests.emulators.shopify.data_payments import fulfillment, payments
 from tests.emulators.shopify.data_people import address
 from tests.emulators.shopify.money import RATES, SHOP_CURRENCY, bag
 from tests.emulators.shopify.refs import Ref, gid, times
@@ -77,7 +78,11 @@ def order(source: Random, index: int, customers: list[Row], products: list[Row])
         "shippingLine": shipping,
         "shippingLines": [shipping] if shipping else [],
         "discountApplications": [DISCOUNT] if discounted else [],
-        **totals(index, lines, shipping, currency, cancelled=cancelled),
+        **(money := totals(index, lines, shipping, currency, cancelled=cancelled)),
+        **payments(Ref(gid("Order", number)), index, (created, updated), money, lines),
+        "fulfillments": [fulfillment(Ref(gid("Order", number)), index, updated, lines)]
+        if index % 3 == 0
+        else [],
     }
 
 
@@ -131,7 +136,7 @@ def tax(cents: int, currency: str) -> Row:
 def line_item(
     source: Random, at: tuple[int, int], products: list[Row], currency: str, *, discounted: bool
 ) -> Row:
-    """Return the line of an order at (order's index, place); every eighth one's product is gone from the shop."""
+    """Return the line of an order at (order's index, place); every eighth one's product is gone."""
     index, place = at
     product = source.choice(products) if products and (index + place) % 8 else None
     variant = source.choice(product["variants"]) if product else None
@@ -176,7 +181,7 @@ def shipping_line(index: int, currency: str) -> Row:
     """Return how an order is sent."""
     return {
         "id": gid("ShippingLine", 4_400_000_000_000 + index),
-        "title": "Standard — 3–5 days",
+        "title": "Standard → door, 3-5 days",
         "code": "standard",
         "source": "shopify",
         "carrierIdentifier": None,
@@ -198,7 +203,7 @@ def cents_of(money: Row) -> int:
 
 
 def totals(index: int, lines: list[Row], shipping: Row | None, currency: str, *, cancelled: bool) -> Row:
-    """Return an order's money, summed over its lines; what is `current` is zero once the order is cancelled."""
+    """Return an order's money, summed over its lines; what is `current` is zero once it is cancelled."""
     gross = sum(cents_of(line["originalTotalSet"]) for line in lines)
     off = sum(
         cents_of(share["allocatedAmountSet"]) for line in lines for share in line["discountAllocations"]

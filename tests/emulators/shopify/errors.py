@@ -1,7 +1,7 @@
 """Errors in the shape Shopify gives them: `message`, `locations`, `path` and a code under `extensions`.
 
-graphql-core words its errors otherwise than Shopify's server does. The rule that refused a document decides the
-code; the message is Shopify's where the facts for it are at hand, else graphql-core's.
+graphql-core words its errors otherwise than Shopify's server does. The rule that refused a document decides
+the code; the message is Shopify's where the facts for it are at hand, else graphql-core's.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ JSONObject: TypeAlias = dict[str, Any]
 
 CODES = {
     "FieldsOnCorrectTypeRule": "undefinedField",
+    "KnownOperationTypesRule": "undefinedOperation",
     "KnownArgumentNamesRule": "argumentNotAccepted",
     "KnownDirectivesRule": "undefinedDirective",
     "KnownFragmentNamesRule": "undefinedFragment",
@@ -100,7 +101,7 @@ def shaped(document: DocumentNode, problem: GraphQLError, code: str) -> JSONObje
 
 
 def path_to(document: DocumentNode, wanted: Node) -> list[str]:
-    """Return the way from the operation or fragment down to a node, such as `["query Orders", "orders", "x"]`."""
+    """Return the way from operation or fragment down to a node, such as `["query Orders", "orders", "x"]`."""
 
     def search(node: Node, path: list[str]) -> list[str] | None:
         if isinstance(node, OperationDefinitionNode):

@@ -85,8 +85,8 @@ class Fault:
     def repeated_cursor(cls, length: int = 1, connection: str | None = None) -> Fault:
         """Hand out the first `length` end cursors again and again, always with more pages to come.
 
-        Length 1 repeats one cursor, 2 or more make a cycle. `connection` names a nested connection by its response
-        key; without it, the connections at the root are meant.
+        Length 1 repeats one cursor, 2 or more make a cycle. `connection` names a nested connection by its
+        response key; without it, the connections at the root are meant.
         """
         return cls("cursor", length=length, connection=connection)
 
@@ -101,7 +101,7 @@ STATUS_BODIES = {
     403: '{"errors":"[API] This action requires merchant approval for read_orders scope."}',
     404: '{"errors":"Not Found"}',
     423: '{"errors":"This shop is unavailable"}',
-    429: '{"errors":"Exceeded 2 calls per second for api client. Reduce request rates to resume uninterrupted service."}',
+    429: '{"errors":"Exceeded 2 calls per second for api client. Reduce request rates."}',
     500: '{"errors":"Internal Server Error"}',
     502: "<html><body><h1>502 Bad Gateway</h1></body></html>",
     503: '{"errors":"Service Unavailable"}',
@@ -110,7 +110,7 @@ STATUS_BODIES = {
 
 @dataclass
 class Rule:
-    """A fault with who it hits: after `skip` matching requests, `left` times (None: for ever). Counts its hits."""
+    """A fault and who it hits: after `skip` matching requests, `left` times (None: for ever)."""
 
     fault: Fault
     skip: int = 0
@@ -182,7 +182,7 @@ def spoil_cursors(rule: Rule, data: JSONObject | None) -> None:
                 seen.append(seen.pop(0))
 
 
-def page_infos(data: Any, connection: str | None, depth: int = 0) -> Iterator[JSONObject]:  # noqa: ANN401 - JSON
+def page_infos(data: Any, connection: str | None, depth: int = 0) -> Iterator[JSONObject]:
     """Yield the `pageInfo` of the connections at the root, or of every connection under a response key."""
     if isinstance(data, list):
         for item in data:

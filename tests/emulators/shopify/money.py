@@ -1,4 +1,4 @@
-"""Money as Shopify writes it: `Decimal` with at least one digit behind the point, `Money` with exactly two."""
+"""Money as Shopify writes it: `Decimal` with at least one digit behind the point, `Money` with two."""
 
 from __future__ import annotations
 

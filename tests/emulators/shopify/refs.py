@@ -25,7 +25,7 @@ def gid(kind: str, number: int) -> str:
 
 
 def times(source: Random, index: int) -> tuple[str, str]:
-    """Return when a seeded row was created and last changed: up to 14 days apart, every fifth in a bulk edit."""
+    """Return when a seeded row was created and last changed: within 14 days, every fifth in a bulk edit."""
     created = SEED_START + timedelta(seconds=(index * 7_919 * 61) % SEED_CREATED_SECONDS)
     if index % 5 == 0:
         return written(created), BULK_EDITS[index // 5 % len(BULK_EDITS)]

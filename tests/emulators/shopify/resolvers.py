@@ -1,15 +1,15 @@
 """Resolvers for every field of the schema, driven by the schema and by plain dicts.
 
-A field answers with what the row holds under its name. What the row does not hold is null where the schema allows
-it, else a value made from the type: a document of any kept field gets an answer of the right shape. The few fields
-that ask the store stand in `ASKED`.
+A field answers with what the row holds under its name. What the row does not hold is null where the schema
+allows it, else a value made from the type: a document of any kept field gets an answer of the right shape.
+The few fields that ask the store stand in `ASKED`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from graphql import (
     GraphQLAbstractType,
@@ -35,6 +35,7 @@ from tests.emulators.shopify.store import Ref, Store
 
 Row = dict[str, Any]
 Resolver = Callable[..., Any]
+Info: TypeAlias = "GraphQLResolveInfo[Context]"
 
 EPOCH = "2025-01-01T00:00:00Z"
 LEAVES: dict[str, Any] = {
@@ -63,14 +64,14 @@ class Context:
 
 
 def attach_resolvers(schema: GraphQLSchema) -> None:
-    """Give every field of every object type its resolver; decisions about types are made here, not per row."""
+    """Give every field of every type its resolver; decisions about types are made here, not per row."""
     for kind in schema.type_map.values():
         if is_object_type(kind) and not kind.name.startswith("__"):
             for name, definition in kind.fields.items():
                 definition.resolve = resolver(schema, kind, name, definition)
 
 
-def resolve_type(value: Row, _info: GraphQLResolveInfo, abstract: GraphQLAbstractType) -> str:
+def resolve_type(value: Row, _info: Info, abstract: GraphQLAbstractType) -> str:
     """Return the type of a row behind an interface or union: it says so, or its global id does."""
     if "__typename" in value:
         return str(value["__typename"])
@@ -91,7 +92,7 @@ def resolver(
     required = is_non_null_type(definition.type)
     limited = "first" in definition.args
 
-    def resolve(source: Row, info: GraphQLResolveInfo, first: int | None = None, **_: object) -> object:
+    def resolve(source: Row, info: Info, first: int | None = None, **_: object) -> object:
         value = source.get(name)
         if value is None:
             return missing(schema, definition.type, name, source) if required or name not in source else None
@@ -105,7 +106,7 @@ def resolver(
 def connection_resolver(name: str, asked: Resolver | None) -> Resolver:
     """Return the resolver of a connection: rows of the store or of the row itself, searched, sorted, cut."""
 
-    def resolve(source: Row | None, info: GraphQLResolveInfo, **arguments: Any) -> Row:  # noqa: ANN401 - as sent
+    def resolve(source: Row | None, info: Info, **arguments: Any) -> Row:
         page = PageArguments.of(arguments)
         context: Context = info.context
         rows = asked(context, source, arguments) if asked else (source or {}).get(name) or []
@@ -122,11 +123,11 @@ def connection_resolver(name: str, asked: Resolver | None) -> Resolver:
 def missing(schema: GraphQLSchema, kind: GraphQLOutputType, name: str, source: Row) -> object:
     """Return what stands for a value that the data does not hold.
 
-    The numeric id and the older, plain forms of a money field follow from their neighbours. Else null, or, where the
-    schema forbids null, a value made from the type.
+    The numeric id and the older, plain forms of a money field follow from their neighbours. Else null, or,
+    where the schema forbids null, a value made from the type.
     """
     if name == "legacyResourceId":
-        return source["id"].rsplit("/", 1)[-1]
+        return str(source.get("id", "0")).rsplit("/", 1)[-1]
     bag = source.get(f"{name.removesuffix('V2')}Set")
     named = get_named_type(kind).name
     if bag and named == "Money":

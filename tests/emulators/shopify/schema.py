@@ -1,6 +1,6 @@
 """The pruned Admin schema, the versions served over it, and documents checked against it.
 
-A document is parsed and validated once; its verdict is kept, because a tap sends the same document for every page.
+A document is parsed and validated once; its verdict is kept, for a tap sends the same one for every page.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def admin_schema() -> GraphQLSchema:
 def served_version(requested: str) -> str | None:
     """Return the version that answers a request, or None for one that Shopify does not know.
 
-    A version that left support falls forward to the oldest one left; every version is served over the schema of
-    the newest.
+    A version that left support falls forward to the oldest one left; every version is served over the schema
+    of the newest.
     """
     if requested in SUPPORTED_VERSIONS:
         return requested

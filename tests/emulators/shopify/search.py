@@ -2,8 +2,8 @@
 
     updated_at:>='2026-01-01T00:00:00Z' AND updated_at:<'2026-02-01T00:00:00Z'
 
-An unknown field, and a timestamp that is not quoted, is not an error at Shopify: the term is **dropped**, the whole
-set comes back, and only `extensions.search[].warnings` tells. AND binds before OR.
+An unknown field, and a timestamp that is not quoted, is not an error at Shopify: the term is **dropped**, the
+whole set comes back, and only `extensions.search[].warnings` tells. AND binds before OR.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from tests.emulators.shopify.errors import JSONObject, bad_request
@@ -37,8 +38,8 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 PARSED_AS = {"": "match_all", ">": "range_gt", ">=": "range_gte", "<": "range_lt", "<=": "range_lte"}
 FULL_TEXT = ("name", "title", "displayName", "email")
 
-# Per table: the search field, how its value is read, and the field of the row. Each is a real filter of 2026-10:
-# customers know no `created_at`, for instance, and Shopify drops it.
+# Per table: the search field, how its value is read, and the field of the row. Each is a real filter of
+# 2026-10: customers know no `created_at`, for instance, and Shopify drops it.
 FIELDS: dict[str, dict[str, tuple[str, str]]] = {
     "orders": {
         "id": ("number", "id"),
@@ -121,7 +122,7 @@ def read_search(query: str, table: str) -> Search:
         elif term["bare"]:
             wanted = unquoted(term["bare"]).lower()
             search.parsed.append({"match_all": wanted})
-            search.groups[-1].append(lambda row, wanted=wanted: wanted in full_text(row))
+            search.groups[-1].append(partial(has_text, wanted))
     return search
 
 
@@ -167,9 +168,9 @@ def statuses(row: Row) -> set[str]:
     return found if "closed" in found else found | {"not_closed"}
 
 
-def full_text(row: Row) -> str:
-    """Return what a word without a field is looked for in."""
-    return " ".join(str(row.get(name) or "") for name in FULL_TEXT).lower()
+def has_text(wanted: str, row: Row) -> bool:
+    """Tell whether a word without a field is found in a row."""
+    return any(wanted in str(row.get(name) or "").lower() for name in FULL_TEXT)
 
 
 def unquoted(value: str) -> str:

@@ -11,6 +11,7 @@ import threading
 import uuid
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from types import TracebackType
 from typing import Any, Self
 
@@ -133,10 +134,9 @@ class ShopifyServer:
             return Answer(400, NO_QUERY)
         if rule and rule.fault.kind == "error":
             answer = Answer(payload={"errors": [error(rule.fault.body, rule.fault.where)]})
-        elif rule and rule.fault.kind == "throttled":
-            answer = api.throttled(0, self.bucket)
         else:
-            answer = api.run(call, self.store, self.bucket)
+            refuse = rule is not None and rule.fault.kind == "throttled"
+            answer = api.run(call, self.store, self.bucket, refuse=refuse)
         if rule and rule.fault.kind in {"cursor", "null cursor"}:
             spoil_cursors(rule, answer.payload.get("data"))
         answer.headers["X-Shopify-API-Version"] = version
@@ -144,7 +144,7 @@ class ShopifyServer:
 
 
 class Listener(ThreadingHTTPServer):
-    """A threading server that knows its open connections, so that it can end them and wait for their threads."""
+    """A threading server that knows its open connections, so that it can end them and their threads."""
 
     daemon_threads = False
     request_queue_size = 64
@@ -157,16 +157,16 @@ class Listener(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         """Bind without asking a name server what the loopback address is called."""
-        super(ThreadingHTTPServer.__base__, self).server_bind()  # type: ignore[misc]
+        TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's types
+    def process_request(self, request: Any, client_address: Any) -> None:
         """Note a new connection."""
         with self._lock:
             self._open.add(request)
         super().process_request(request, client_address)
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - socketserver's types
+    def shutdown_request(self, request: Any) -> None:
         """Forget a connection that ends."""
         with self._lock:
             self._open.discard(request)
@@ -179,7 +179,7 @@ class Listener(ThreadingHTTPServer):
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's types
+    def handle_error(self, request: Any, client_address: Any) -> None:
         """Stay silent about clients that went away; show anything else, for it is a fault of the emulator."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
@@ -234,7 +234,9 @@ class Handler(BaseHTTPRequestHandler):
             answer = control(self.server.shop, self.command, self.path, b"")
         self.reply(answer)
 
-    do_DELETE = do_GET
+    def do_DELETE(self) -> None:
+        """Answer a control request."""
+        self.do_GET()
 
     def reply(self, answer: Answer, rule: Rule | None = None) -> None:
         """Write an answer, or as much of it as the fault lets through."""

@@ -1,7 +1,7 @@
 """The shop's data and its clock: what is true on the server, and how a test changes it.
 
-Rows are plain dicts in the shape of their GraphQL type. Every change moves `updatedAt` to the store's clock, which
-starts at a fixed instant after all seeded data and moves only when it is told to or when something changes.
+Rows are plain dicts in the shape of their GraphQL type. Every change moves `updatedAt` to the store's clock,
+which starts at a fixed instant after all seeded data and moves only when told to, or when something changes.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Size:
 
 
 class Store:
-    """Orders, customers and products of one shop, the same for the same seed and sizes. Safe to share by threads."""
+    """Orders, customers and products of one shop, the same for the same seed and sizes. Thread-safe."""
 
     currency = SHOP_CURRENCY
 
@@ -46,6 +46,7 @@ class Store:
         self._random = random.Random(f"{seed}/changes")  # noqa: S311 - test data, no secrets
         self._tables: dict[str, dict[str, Row]] = {"orders": {}, "customers": {}, "products": {}}
         self._children: dict[str, Row] = {}
+        self._parents: dict[str, Row] = {}
         self._made = dict.fromkeys(self._tables, 0)
         self._orders_of: dict[str, list[Row]] | None = None
         for table, wanted in (
@@ -59,7 +60,7 @@ class Store:
     # ---- reading: the truth that a test compares with
 
     def rows(self, table: str) -> list[Row]:
-        """Return all rows of a table (`orders`, `customers`, `products`, `productVariants`), not to be changed."""
+        """Return the rows of `orders`, `customers`, `products` or `productVariants`, not to be changed."""
         with self.lock:
             if table == "productVariants":
                 return [
@@ -74,7 +75,7 @@ class Store:
         return [row["id"] for row in self.rows(table)]
 
     def get(self, gid: str) -> Row | None:
-        """Return the row of a global id: an order, customer, product, line item or variant; None if there is none."""
+        """Return the order, customer, product, line item or variant of a global id; None if there is none."""
         with self.lock:
             for table in self._tables.values():
                 if gid in table:
@@ -107,7 +108,7 @@ class Store:
     # ---- changing
 
     def touch_orders(self, count: int) -> list[str]:
-        """Edit some orders, all in the same second, and return their ids. Their `note` tells the time of the edit."""
+        """Edit some orders, all in the same second, and return their ids. Their `note` tells the time."""
         return self._touch("orders", count)
 
     def touch_customers(self, count: int) -> list[str]:
@@ -119,7 +120,7 @@ class Store:
         return self._touch("products", count)
 
     def update(self, gid: str, **fields: object) -> Row:
-        """Set fields of a row and move its `updatedAt`, and its product's when it is a variant.
+        """Set fields of a row and move its `updatedAt`, and that of the order or product it belongs to.
 
         Raises:
             KeyError: there is no such row.
@@ -129,8 +130,8 @@ class Store:
             if row is None:
                 raise KeyError(gid)
             row.update({"updatedAt": self.advance(), **fields})
-            if isinstance(row.get("product"), Ref) and (parent := self.get(row["product"].gid)):
-                parent["updatedAt"] = row["updatedAt"]
+            if gid in self._parents:
+                self._parents[gid]["updatedAt"] = row["updatedAt"]
             self._orders_of = None
             return row
 
@@ -175,6 +176,7 @@ class Store:
         self._tables[table][row["id"]] = row
         for child in row.get(CHILDREN.get(table, ""), ()):
             self._children[child["id"]] = child
+            self._parents[child["id"]] = row
         self._orders_of = None
 
     def _add(self, table: str, fields: dict[str, Any]) -> str:
@@ -207,6 +209,7 @@ class Store:
             row = self._tables[table].pop(gid)
             for child in row.get(CHILDREN.get(table, ""), ()):
                 self._children.pop(child["id"], None)
+                self._parents.pop(child["id"], None)
             self._orders_of = None
 
 
