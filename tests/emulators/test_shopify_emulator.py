@@ -275,7 +275,7 @@ def test_a_reference_to_a_deleted_row_is_null(server: ShopifyServer) -> None:
 
 
 def test_every_kept_field_of_every_seeded_row_resolves() -> None:
-    store = Store("acme.myshopify.com", Size(orders=40, customers=20, products=12), seed=3)
+    store = Store("acme.myshopify.com", Size(orders=14, customers=9, products=5), seed=3)
     schema = admin_schema()
     for table in ("orders", "customers", "products", "productVariants"):
         connection = get_named_type(schema.query_type.fields[table].type) if schema.query_type else None

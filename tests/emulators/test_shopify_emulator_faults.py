@@ -37,8 +37,8 @@ ROOT = Path(__file__).resolve().parents[2]
         ("{ ordersCount { count } }", 10, 10),
         ('{ orders(first: 250, query: "id:1") { nodes { id } } }', 13, 2),
         (
-            "query($n: Int = 100) { orders(first: $n) { nodes { ...f } } }"
-            " fragment f on Order { customer { id } }",
+            """query($n: Int = 100) { orders(first: $n) { nodes { ...f } } }
+            fragment f on Order { customer { id } }""",
             20,
             18,
         ),
