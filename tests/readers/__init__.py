@@ -1,0 +1,1 @@
+"""The README's recipes for reading the latest."""
