@@ -109,9 +109,11 @@ class Planner:
                 found.setdefault(key, []).append((condition, node))
         return {
             name: {
-                key: self.field(fitting)
+                key: plan
                 for key, nodes in found.items()
                 if (fitting := [pair for pair in nodes if self.fits(concrete, pair[0], parent)])
+                # What costs nothing is left out, or the walk over an answer would visit every scalar.
+                and (plan := self.field(fitting)).requested()
             }
             for name, concrete in conditions.items()
         }
