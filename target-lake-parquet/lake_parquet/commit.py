@@ -271,8 +271,6 @@ def _summary(
     member: Member, facts: StreamFacts, status: Status, latest: Snapshot | None, notes: list[str]
 ) -> DatasetSummary:
     source = facts.owner.source
-    if status == "published" and latest is not None and latest.row_count == 0:
-        status = "empty"
     return DatasetSummary(
         dataset=member.dataset,
         stream=facts.owner.stream,
