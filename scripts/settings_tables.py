@@ -74,9 +74,8 @@ def main() -> int:
         stale += wanted != text
         if wanted != text and not check:
             path.write_text(wanted, encoding="utf-8")
-        print(
-            f"{'unchanged' if wanted == text else 'out of date' if check else 'written'}  {path.relative_to(ROOT)}"
-        )
+        outcome = "unchanged" if wanted == text else "out of date" if check else "written"
+        print(f"{outcome}  {path.relative_to(ROOT)}")
     return int(check and stale > 0)
 
 

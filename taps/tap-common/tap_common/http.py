@@ -94,8 +94,8 @@ class JsonApi:
             target = urlsplit(response.headers.get("Location", ""))
             where = f"{target.scheme}://{target.netloc}" if target.netloc else "another page"
             raise ApiError(
-                f"{self.origin} redirects to {foreign(where)}. The tap does not follow: its credentials would "
-                "go along. Set the address that answers by itself."
+                f"{self.origin} redirects to {foreign(where)}. The tap does not follow: its credentials "
+                "would go along. Set the address that answers by itself."
             )
         if status == TOO_MANY_REQUESTS or status >= SERVER_ERROR:
             raise RetryableError(

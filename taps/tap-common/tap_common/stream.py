@@ -171,7 +171,7 @@ class CommonStream(Stream, abc.ABC):
                 if len(rows) < len(page):
                     self._check_max_record_limit(current_record_index=read)
                 self._advance(keys)
-                if write_messages:
+                if rows and write_messages:
                     self._tap.state_writer.write_state(self.tap_state)
         self._close(write_messages=write_messages)
 

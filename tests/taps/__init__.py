@@ -1,0 +1,1 @@
+"""The taps, against real servers and as real processes."""
