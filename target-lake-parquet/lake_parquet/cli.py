@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from lake_parquet import paths
@@ -93,7 +94,7 @@ def show_dataset(dataset: str, root: str, *, as_json: bool) -> None:
     console = _console()
     table = _table("column", "type")
     for name, dtype in columns.items():
-        table.add_row(name, dtype)
+        table.add_row(escape(name), dtype)
     console.print(table)
     table = _table("snapshot", ">rows", ">size")
     for one in reversed(history):
@@ -115,7 +116,9 @@ def list_runs(root: str, last: int, *, as_json: bool) -> None:
     table = _table("started", "status", "tap", "dataset", "what", ">rows", ">added")
     for run in reversed(runs):
         if not run.datasets:
-            table.add_row(run.started_at[:19], run.status, run.tap or "-", "-", run.error or "-", "", "")
+            table.add_row(
+                run.started_at[:19], run.status, run.tap or "-", "-", escape(run.error or "-"), "", ""
+            )
         for one in run.datasets:
             table.add_row(
                 run.started_at[:19],

@@ -22,6 +22,7 @@ from lake_parquet.policy import Decision, StreamFacts, decide, hold_for_drop
 from lake_parquet.runs import DatasetSummary, Status
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import ROW, Staging
+from lake_parquet.widen import unite
 
 Compression = Literal["zstd", "snappy", "gzip", "lz4", "uncompressed"]
 
@@ -73,7 +74,20 @@ class Committer:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def commit(self, family: Family, facts: StreamFacts) -> list[DatasetSummary]:
-        """Publishes a family, or holds it; one summary a dataset, the stream's first."""
+        """Publishes a family, or holds it; one summary a dataset, the stream's first.
+
+        Raises:
+            LakeError: a file of the lake cannot be read, or the rows cannot be written.
+        """
+        try:
+            return self._commit(family, facts)
+        except pl.exceptions.PolarsError as error:  # its text may hold values, and values may be secret
+            raise LakeError(
+                f"{family.stream.dataset}: its rows could not be merged ({type(error).__name__}): "
+                "see the traceback with the log level DEBUG"
+            ) from error
+
+    def _commit(self, family: Family, facts: StreamFacts) -> list[DatasetSummary]:
         with locked(self.root / paths.LOCKS / f"{family.stream.dataset}.lock"):
             previous = snapshots.latest(self.root, family.stream.dataset)
             decision = self._decide(facts, previous)
@@ -87,7 +101,8 @@ class Committer:
                 drop = hold_for_drop(facts, base.row_count, merged[stream].row_count)
                 if drop:
                     return self._hold(family, facts, previous, drop)
-            if base and all(_is_unchanged(merged[m.dataset], m, decision) for m in family.members()):
+            settled = [self._is_settled(m, merged, befores, decision) for m in family.members()]
+            if base and all(settled):
                 return self._summaries(family, facts, decision, merged, befores, {}, "unchanged")
             written = self._publish(family, facts, decision, merged, befores)
             return self._summaries(family, facts, decision, merged, befores, written, "published")
@@ -106,6 +121,23 @@ class Committer:
             return base
         path = base.info.children.get(member.dataset)
         return snapshots.read(self.root, path) if path else None
+
+    def _is_settled(
+        self,
+        member: Member,
+        merged: dict[str, Merged],
+        befores: dict[str, Snapshot | None],
+        decision: Decision,
+    ) -> bool:
+        """Tells whether a dataset's latest snapshot may stay what it is.
+
+        A newer file than the one it builds on may stand there: a child that was published by a run which died
+        before its stream was. It must not stay the latest.
+        """
+        before = befores[member.dataset]
+        if before is None or not _is_unchanged(merged[member.dataset], member, decision):
+            return False
+        return before.name == snapshots.names(self.root, member.dataset)[-1]
 
     def _merge(
         self, family: Family, facts: StreamFacts, decision: Decision, befores: dict[str, Snapshot | None]
@@ -149,7 +181,8 @@ class Committer:
         written: dict[str, Snapshot] = {}
         for member in (*family.children, family.stream):
             result, own_before = merged[member.dataset], befores[member.dataset]
-            if member is not family.stream and own_before and _is_unchanged(result, member, decision):
+            is_settled = self._is_settled(member, merged, befores, decision)
+            if member is not family.stream and own_before and is_settled:
                 files[member.dataset] = own_before.path
                 continue
             info = SnapshotInfo(
@@ -208,7 +241,8 @@ class Committer:
                 kept = f"{paths.INCOMPLETE}/{self.run_id}/{member.dataset}{paths.SUFFIX}"
                 temporary = self.staging.scratch(f"{member.dataset}.held")
                 make_folder((self.root / kept).parent)
-                self._sink(pl.concat(segments, how="diagonal_relaxed").drop(ROW), temporary, {})
+                united, _ = unite(segments)
+                self._sink(pl.concat(united).drop(ROW), temporary, {})
                 publish(temporary, self.root / kept)
                 notes.append(f"the {member.rows_read} rows that arrived are kept in {kept}")
             if member is family.stream:

@@ -9,7 +9,24 @@ from lake_parquet.staging import ROW
 from lake_parquet.widen import unite
 
 DELETED_AT = "_sdc_deleted_at"
-METADATA_PREFIX = "_sdc_"
+LIVE = "\0live"
+PER_RUN = frozenset(
+    [
+        "_sdc_extracted_at",
+        "_sdc_received_at",
+        "_sdc_batched_at",
+        "_sdc_started_at",
+        "_sdc_sync_started_at",
+        "_sdc_sequence",
+        "_sdc_table_version",
+        "_sdc_lsn",
+        "_sdc_xmin",
+    ]
+)
+"""Columns that tell of the pipeline, not of the source's row: no row changed where only they differ.
+
+Other `_sdc_` columns count: `_sdc_deleted_at` is news, `_sdc_extra` holds a file's unnamed fields.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +50,7 @@ class Merged:
     """The next snapshot: its rows (without `ROW`), and how they differ from the previous one's.
 
     `updated` is None where rows differ and have no keys to tell them apart by. `touched` holds `ROW` and the
-    keys of each record that counted (the last one of its key), and whether it is `live`: what the child
+    keys of each record that counted (the last one of its key), and whether it is live: what the child
     datasets follow.
     """
 
@@ -48,7 +65,7 @@ class Merged:
 
     @property
     def is_unchanged(self) -> bool:
-        """Tells whether the next snapshot would equal the previous one, `_sdc_` columns apart."""
+        """Tells whether the next snapshot would equal the previous one, columns of the pipeline apart."""
         return self.same_columns and (self.added, self.updated, self.deleted) == (0, 0, 0)
 
 
@@ -72,7 +89,7 @@ def merge_stream(previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame], rul
     is_live = pl.lit(value=True)
     if rule.hard_delete and DELETED_AT in rows.collect_schema():
         is_live = pl.col(DELETED_AT).is_null()
-    touched = rows.select(ROW, *rule.keys, is_live.alias("live")).collect(engine="streaming")
+    touched = rows.select(ROW, *rule.keys, is_live.alias(LIVE)).collect(engine="streaming")
     gone = touched.lazy().select(rule.keys) if rule.keys and rule.replaces else None
     merged = _combine(before, rows.filter(is_live), gone, touched, rule)
     return replace(merged, same_columns=_same_columns(previous, merged.rows), notes=notes)
@@ -91,9 +108,9 @@ def merge_child(
     """
     frames, notes = unite([*_with_row(previous), *run])
     before = frames[0] if previous is not None else None
-    live = touched.lazy().filter(pl.col("live")).select(ROW)
+    live = touched.lazy().filter(pl.col(LIVE)).select(ROW)
     rows = pl.concat(frames[1:] if previous is not None else frames).join(live, on=ROW, how="semi")
-    keys = [name for name in touched.columns if name not in (ROW, "live")]
+    keys = [name for name in touched.columns if name not in (ROW, LIVE)]
     gone = touched.lazy().select(pl.col(key).alias(parent) for key, parent in zip(keys, parents, strict=True))
     merged = _combine(before, rows, gone if rule.replaces else None, touched.clear(), rule)
     return replace(merged, same_columns=_same_columns(previous, merged.rows), notes=notes)
@@ -148,9 +165,7 @@ def _unkeyed_changes(
         return row_count - before_count, 0, 0
     if row_count != before_count:
         return max(0, row_count - before_count), None, max(0, before_count - row_count)
-    columns = [
-        name for name in before.collect_schema() if name != ROW and not name.startswith(METADATA_PREFIX)
-    ]
+    columns = [name for name in before.collect_schema() if name != ROW and name not in PER_RUN]
     same = (
         before.select(columns)
         .collect(engine="streaming")
@@ -160,12 +175,8 @@ def _unkeyed_changes(
 
 
 def _count_updated(before: pl.LazyFrame, live: pl.LazyFrame, keys: tuple[str, ...]) -> int:
-    """Rows whose key was there before with other values; what the pipeline adds (`_sdc_`) does not count."""
-    columns = [
-        name
-        for name in live.collect_schema()
-        if name not in (ROW, *keys) and not name.startswith(METADATA_PREFIX)
-    ]
+    """Rows whose key was there before with other values; what tells of the pipeline does not count."""
+    columns = [name for name in live.collect_schema() if name not in (ROW, *keys) and name not in PER_RUN]
     if not columns:
         return 0
     matched = live.join(before, on=keys, how="inner", nulls_equal=True, suffix="\0before")
@@ -181,9 +192,7 @@ def _without_boundary(
         return rows, 0
     newest = before.select(pl.col(replication_key).max()).collect(engine="streaming").item()
     at_bookmark = pl.col(replication_key).eq_missing(pl.lit(newest))
-    columns = [
-        name for name in before.collect_schema() if name != ROW and not name.startswith(METADATA_PREFIX)
-    ]
+    columns = [name for name in before.collect_schema() if name != ROW and name not in PER_RUN]
     nth = pl.int_range(pl.len()).over(columns).alias("\0nth")
     there = before.filter(at_bookmark).with_columns(nth)
     again = rows.filter(at_bookmark).with_columns(nth)

@@ -4,6 +4,7 @@
 <lake_root>/_meta/runs/<run_id>.json                         one run
 <lake_root>/_meta/locks/<family>.lock                        one writer at a time commits a family
 <lake_root>/.staging/<run_id>/                               a running run's rows, not yet published
+<lake_root>/.staging/lock                                    held while such a folder comes or goes
 <lake_root>/.incomplete/<run_id>/<dataset>.parquet           rows kept aside: no proof of completeness
 """
 
@@ -16,6 +17,7 @@ RAW = "raw"
 RUNS = "_meta/runs"
 LOCKS = "_meta/locks"
 STAGING = ".staging"
+STAGING_LOCK = ".staging/lock"
 INCOMPLETE = ".incomplete"
 SUFFIX = ".parquet"
 SEPARATOR = "__"

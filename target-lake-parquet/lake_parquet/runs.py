@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from lake_parquet import paths
+from lake_parquet.errors import LakeError
 from lake_parquet.files import write_text
 
 Status = Literal["published", "unchanged", "held", "failed", "empty"]
@@ -59,7 +60,18 @@ def write_run(root: Path, run: RunRecord) -> Path:
 
 
 def read_runs(root: Path) -> list[RunRecord]:
-    """Reads all runs, the oldest first."""
+    """Reads all runs, the oldest first.
+
+    Raises:
+        LakeError: a file there is no record of a run.
+    """
     folder = root / paths.RUNS
     files = sorted(folder.glob("[0-9]*.json")) if folder.is_dir() else []
-    return [msgspec.json.decode(path.read_bytes(), type=RunRecord) for path in files]
+    return [_read_run(path) for path in files]
+
+
+def _read_run(path: Path) -> RunRecord:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunRecord)
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        raise LakeError(f"{path} is no record of a run ({error}): move it away") from error

@@ -14,10 +14,13 @@ import polars as pl
 
 from lake_parquet import paths
 from lake_parquet.errors import LakeError
-from lake_parquet.files import make_folder, try_lock
+from lake_parquet.files import locked, make_folder, try_lock
 
-ROW = "_row"
-"""Internal column: the input line of a row's record. Later rows win; it never reaches a snapshot."""
+ROW = "\0row"
+"""Internal column: the input line of a row's record. Later rows win; it never reaches a snapshot.
+
+No column of a stream can have its name: control characters do not stay in names.
+"""
 
 
 class Staging:
@@ -32,8 +35,9 @@ class Staging:
         self.folder = root / paths.STAGING / run_id
         self._segments: dict[str, list[Path]] = {}
         try:
-            make_folder(self.folder)
-            lock = try_lock(self.folder / "lock")
+            with locked(root / paths.STAGING_LOCK):
+                make_folder(self.folder)
+                lock = try_lock(self.folder / "lock")
         except OSError as error:
             raise LakeError(
                 f"lake_root {str(root)!r} cannot be written ({error.strerror}): "
@@ -69,7 +73,8 @@ def sweep(root: Path) -> list[str]:
     """Removes what dead runs left in staging; a live run holds its folder's lock. Returns their run ids."""
     swept = []
     for folder in _folders(root / paths.STAGING):
-        with contextlib.suppress(OSError):
+        # a run that starts holds this lock until it holds its folder's
+        with contextlib.suppress(OSError), locked(root / paths.STAGING_LOCK):
             lock = try_lock(folder / "lock")
             if lock is not None:
                 shutil.rmtree(folder, ignore_errors=True)

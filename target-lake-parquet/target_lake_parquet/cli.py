@@ -1,10 +1,13 @@
 """Errors of the command line in, one line and an exit code out."""
 
+import json
 import logging
 import os
 import signal
 import sys
+from collections.abc import Iterable
 from json import JSONDecodeError
+from pathlib import Path
 from typing import Any
 
 import click
@@ -50,7 +53,6 @@ class TargetCommand(SingerCommand):
             LakeError,
             OSError,
             ConfigValidationError,
-            JSONDecodeError,
             Interrupted,
             MemoryError,
         ) as error:
@@ -66,22 +68,34 @@ class TargetCommand(SingerCommand):
         return click.Command.invoke(self, ctx)
 
 
-def explain(error: BaseException) -> tuple[str, int]:  # noqa: PLR0911 - one return a kind of error
+def check_config_files(names: Iterable[str]) -> None:
+    """Looks at config files before the SDK reads them: its own errors are tracebacks.
+
+    Raises:
+        UsageError: one cannot be read, or holds no JSON object.
+    """
+    for name in names:
+        if name == "ENV":
+            continue
+        try:
+            content = json.loads(Path(name).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UsageError(f"config {name!r} cannot be read ({error.strerror}): check --config") from error
+        except JSONDecodeError as error:
+            where = f"line {error.lineno}, column {error.colno}"
+            raise UsageError(f"config {name!r} is not JSON ({error.msg}, {where}): mend the file") from error
+        except UnicodeDecodeError as error:
+            raise UsageError(f"config {name!r} is not UTF-8: save it anew in that encoding") from error
+        if not isinstance(content, dict):
+            raise UsageError(f'config {name!r} holds no JSON object: it must read {{"<setting>": ...}}')
+
+
+def explain(error: BaseException) -> tuple[str, int]:
     """What happened in one line, and the exit code for it."""
     if isinstance(error, LakeError | Interrupted):
         return str(error), error.exit_code
     if isinstance(error, ConfigValidationError):
         return "the config is wrong: " + "; ".join(error.errors), UsageError.exit_code
-    if isinstance(error, JSONDecodeError):
-        return (
-            f"the config is not JSON ({error.msg}, line {error.lineno}, column {error.colno}): mend the file",
-            UsageError.exit_code,
-        )
-    if isinstance(error, FileNotFoundError):
-        return (
-            f"{error.filename} does not exist: check the path given with --config or --input",
-            UsageError.exit_code,
-        )
     if isinstance(error, BrokenPipeError):
         # whoever reads our state is gone; Python would complain again when it flushes stdout at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

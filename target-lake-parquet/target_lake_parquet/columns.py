@@ -22,10 +22,11 @@ explains. The table of types:
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
+from lake_parquet.paths import dataset_name
 from target_lake_parquet.jsonschema_shapes import Shape, shape_of
 
 INT64 = (Decimal(-(2**63)), Decimal(2**63 - 1))
@@ -86,12 +87,13 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How deep to go: settings that shape the columns."""
+    """How deep to go: settings that shape the columns. `reserved` are names that the target itself fills."""
 
     split_arrays: bool = True
     split_depth: int = 2
     max_depth: int | None = None
     separator: str = "__"
+    reserved: frozenset[str] = frozenset()
 
 
 class UnknownKeyError(ValueError):
@@ -108,36 +110,49 @@ def table_of(
     """
     plan = plan or Plan()
     shape = shape_of(schema)
-    columns, arrays = _columns(shape, (), plan, splits=bool(key_properties) and plan.split_arrays)
+    splits = bool(key_properties) and plan.split_arrays
+    columns, arrays = _columns(shape, (), plan, splits=splits, reserved=plan.reserved)
     named = {column.path: column.name for column in columns}
     named |= {(column.name,): column.name for column in columns if (column.name,) not in named}
     missing = [key for key in key_properties if (key,) not in named]
     if missing:
         raise UnknownKeyError(", ".join(missing))
-    keys = tuple(named[(key,)] for key in key_properties)
-    return Table("", (), columns, keys, _children(arrays, "", keys, plan, level=1))
+    keys = tuple(dict.fromkeys(named[(key,)] for key in key_properties))
+    return Table("", (), columns, keys, _children(arrays, Table("", (), (), keys), plan, set()))
 
 
 def _children(
     arrays: Sequence[tuple[tuple[str, ...], Shape]],
-    parent: str,
-    parent_keys: tuple[str, ...],
+    parent: Table,
     plan: Plan,
-    level: int,
+    taken: set[str],
+    level: int = 1,
 ) -> tuple[Table, ...]:
+    keys = tuple(PARENT + key for key in parent.keys)
+    reserved = plan.reserved | {*keys, POSITION}
+    # all of a level are named before what is below them, so that the shallowest keep their names
+    named = [
+        (_suffix(path, parent.suffix, plan, taken), path, shape) for path, shape in sorted(arrays, key=_depth)
+    ]
     tables = []
-    keys = tuple(PARENT + key for key in parent_keys)
-    for path, shape in arrays:
-        name = plan.separator.join(path)
-        suffix = f"{parent}__{name}" if parent else name
-        columns, deeper = _columns(
-            shape, (), plan, splits=level < plan.split_depth, reserved=frozenset([*keys, POSITION])
-        )
-        own_keys = (*keys, POSITION)
-        tables.append(
-            Table(suffix, path, columns, own_keys, _children(deeper, suffix, own_keys, plan, level + 1))
-        )
+    for suffix, path, shape in named:
+        columns, deeper = _columns(shape, (), plan, splits=level < plan.split_depth, reserved=reserved)
+        table = Table(suffix, path, columns, (*keys, POSITION))
+        tables.append(replace(table, children=_children(deeper, table, plan, taken, level + 1)))
     return tuple(tables)
+
+
+def _depth(array: tuple[tuple[str, ...], Shape]) -> tuple[int, tuple[str, ...]]:
+    return len(array[0]), array[0]
+
+
+def _suffix(path: tuple[str, ...], parent: str, plan: Plan, taken: set[str]) -> str:
+    """Names a child dataset; one that would share a folder with a sibling gets a mark, as columns do."""
+    name = plan.separator.join(filter(None, (parent, *map(_readable, path))))
+    if dataset_name(None, None, "x", name).casefold() in taken:
+        name += "_" + _mark((parent, *path))
+    taken.add(dataset_name(None, None, "x", name).casefold())
+    return name
 
 
 def _columns(
@@ -228,10 +243,14 @@ def column_names(
     for path in sorted(paths, key=lambda parts: (len(parts), parts)):
         name = separator.join(_readable(part) for part in path)
         if name.casefold() in taken:
-            name += "_" + hashlib.sha256("\0".join(path).encode()).hexdigest()[:6]
+            name += "_" + _mark(path)
         taken.add(name.casefold())
         names[path] = name
     return names
+
+
+def _mark(path: Sequence[str]) -> str:
+    return hashlib.sha256("\0".join(path).encode()).hexdigest()[:6]
 
 
 def _readable(part: str) -> str:

@@ -143,7 +143,10 @@ def _envelope(number: int, line: bytes) -> _Envelope | None:
 def _control(kind: str, line: int, envelope: _Envelope) -> Message:
     if kind == "STATE" and len(envelope.value):
         raw = bytes(envelope.value)
-        return StateMessage(line, raw, msgspec.json.decode(raw))
+        try:
+            return StateMessage(line, raw, msgspec.json.decode(raw))
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            raise BadLine(f"line {line} holds a STATE that is not readable JSON ({error})") from None
     if kind == "SCHEMA" and envelope.stream is not None and isinstance(envelope.schema, dict):
         keys, bookmarks = _names(envelope.key_properties), _names(envelope.bookmark_properties)
         return SchemaMessage(line, envelope.stream, envelope.schema, keys, bookmarks)

@@ -98,7 +98,7 @@ def _says(value: object, ignored: frozenset[str]) -> bool:
         return any(_says(sub, ignored) for key, sub in value.items() if key not in ignored)
     if isinstance(value, list):
         return any(_says(sub, ignored) for sub in value)
-    return value not in (None, "")
+    return value is not False and value not in (None, "")
 
 
 def is_unfinished(bookmark: Mapping[str, Any] | None) -> bool:

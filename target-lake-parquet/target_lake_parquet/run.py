@@ -59,6 +59,7 @@ class Run:
         for dead in sweep(self.root):
             logger.info("Removed what the dead run %s left in staging; nothing printed rests on it.", dead)
         self.streams: dict[str, Stream] = {}
+        self.taken: dict[str, str] = {}
         self.states = States()
         self.counts: Counter[str] = Counter()
         self._at = 0
@@ -105,17 +106,9 @@ class Run:
     def _take_schema(self, message: SchemaMessage) -> None:
         stream = self.streams.get(message.stream)
         if stream is None:
-            stream = new_stream(message, self.settings, self.states.begin(message.stream))
+            bookmark = self.states.begin(message.stream)
+            stream = new_stream(message, self.settings, bookmark, self.taken)
             self.streams[message.stream] = stream
-            twin = next(
-                (s for s in self.streams.values() if s is not stream and s.dataset() == stream.dataset()),
-                None,
-            )
-            if twin is not None:
-                stream.fail(
-                    f"its dataset's name {stream.dataset()} is that of stream {twin.name!r} too: "
-                    "rename one with a stream map in the tap"
-                )
             if stream.owner.source is None and len(self.streams) == 1:
                 self.logger.warning(
                     "Nothing names the source: datasets are called like %s.", stream.dataset()
@@ -165,6 +158,7 @@ class Run:
         try:
             return committer.commit(stream.family(), facts)
         except LakeError as error:  # one dataset's trouble never stops the others
+            self.logger.debug("Traceback asked for by the log level.", exc_info=error)
             stream.fail(str(error))
             return [stream.failed()]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from lake_parquet.paths import SEPARATOR
 from lake_parquet.policy import LoadMethod
 
 COMPRESSIONS = ["zstd", "snappy", "gzip", "lz4", "uncompressed"]
+LEVELS = {"zstd": (1, 22), "gzip": (0, 9)}
 
 _STREAM_SETTINGS = (
     th.Property(
@@ -197,10 +199,10 @@ def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
     Raises:
         UsageError: a value that the config's JSON Schema cannot refuse is wrong.
     """
+    _refuse_unknown(config)
     given = {name: value for name, value in config.items() if value is not None and value != ""}
     tenant, source = _name_part(given, "tenant_id"), _name_part(given, "source")
     load_schema = environ.get("MELTANO_EXTRACT__LOAD_SCHEMA") or None
-    level = given.get("compression_level")
     return Settings(
         lake_root=given.get("lake_root", "storage/lake"),
         tenant_id=tenant,
@@ -208,14 +210,32 @@ def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
         tap=given.get("tap") or environ.get("MELTANO_EXTRACTOR_NAME") or None,
         tenant_column=config.get("tenant_column", "_tenant") or None,
         max_line_bytes=int(given.get("max_line_mb", 64)) * 2**20,
-        parquet=ParquetOptions(
-            compression=given.get("compression", "zstd"),
-            compression_level=int(level) if level is not None else None,
-            row_group_rows=given.get("row_group_rows"),
-        ),
+        parquet=_parquet_options(given),
         streams=StreamSettings(**_stream_values(given)),
         overrides=given.get("stream_overrides", {}),
     )
+
+
+def _refuse_unknown(config: Mapping[str, Any]) -> None:
+    """A setting that has no effect is refused: a user who wrote it counts on it."""
+    known = list(SETTINGS["properties"])
+    for name in config:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else "--about lists those that there are"
+            raise UsageError(f"there is no setting {name!r}: {hint}")
+
+
+def _parquet_options(given: Mapping[str, Any]) -> ParquetOptions:
+    codec = given.get("compression", "zstd")
+    level = given.get("compression_level")
+    lowest, highest = LEVELS.get(codec, (0, -1))
+    if level is not None and not lowest <= level <= highest:
+        levels = f"{lowest} to {highest}" if codec in LEVELS else "none"
+        raise UsageError(
+            f"compression_level {level} is no level of {codec}, which has {levels}: change or remove it"
+        )
+    return ParquetOptions(codec, int(level) if level is not None else None, given.get("row_group_rows"))
 
 
 def _stream_values(config: Mapping[str, Any]) -> dict[str, Any]:

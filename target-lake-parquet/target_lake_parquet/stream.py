@@ -28,13 +28,17 @@ MARK = "x-singerlake"
 
 @dataclass(slots=True)
 class Stream:
-    """A stream between its first SCHEMA and the end of the run."""
+    """A stream between its first SCHEMA and the end of the run.
+
+    `taken` says which stream of the run writes which dataset; all streams share it.
+    """
 
     name: str
     settings: StreamSettings
     owner: Owner
     origin: str | None
     tenant_column: str | None
+    taken: dict[str, str] = field(default_factory=dict)
     bookmark: Any = None
     evidence: Evidence = field(default_factory=Evidence)
     schema: dict[str, Any] = field(default_factory=dict)
@@ -58,14 +62,19 @@ class Stream:
             return
         self.flush(staging)
         settings = self.settings
-        plan = Plan(settings.arrays == "split", settings.split_depth, settings.flattening_max_depth)
+        plan = Plan(
+            split_arrays=settings.arrays == "split",
+            split_depth=settings.split_depth,
+            max_depth=settings.flattening_max_depth,
+            reserved=frozenset([self.tenant_column] if self.owner.tenant and self.tenant_column else []),
+        )
         if self.tables and message.key_properties != self.keys:
             self.fail(
                 f"line {message.line}: the keys changed within the run "
                 f"from {list(self.keys)} to {list(message.key_properties)}"
             )
             return
-        if not isinstance(message.schema.get("properties"), dict):
+        if not isinstance(message.schema.get("properties"), dict) or not message.schema["properties"]:
             self.fail(f"line {message.line}: the SCHEMA has no properties: nothing says what its columns are")
             return
         try:
@@ -75,6 +84,17 @@ class Stream:
                 f"line {message.line}: key_properties name what the schema has no plain column for: {error}"
             )
             return
+        names = {self.dataset(member.suffix) for member in table.family()}
+        other = next(
+            (self.taken[name] for name in sorted(names) if self.taken.get(name, self.name) != self.name), None
+        )
+        if other is not None:
+            self.fail(
+                f"line {message.line}: its dataset, or a child's, has the name of one of stream {other!r}: "
+                "rename one of them at the tap"
+            )
+            return
+        self.taken.update(dict.fromkeys(names, self.name))
         self.schema, self.keys, self.replication_keys = (
             message.schema,
             message.key_properties,
@@ -118,7 +138,7 @@ class Stream:
 
     def _with_tenant(self, frame: pl.DataFrame) -> pl.DataFrame:
         column = self.tenant_column
-        if not self.owner.tenant or not column or column in frame.columns:
+        if not self.owner.tenant or not column:
             return frame
         return frame.insert_column(
             1, pl.Series(column, [self.owner.tenant], dtype=pl.String).new_from_index(0, frame.height)
@@ -191,7 +211,12 @@ class Stream:
         )
 
 
-def new_stream(message: SchemaMessage, settings: Settings, bookmark: Any) -> Stream:  # noqa: ANN401 - any JSON value
+def new_stream(
+    message: SchemaMessage,
+    settings: Settings,
+    bookmark: Any,  # noqa: ANN401 - any JSON value
+    taken: dict[str, str],
+) -> Stream:
     """Opens a stream at its first SCHEMA; `bookmark` is what the state held for it then."""
     mark = message.schema.get(MARK)
     mark = mark if isinstance(mark, dict) else {}
@@ -203,6 +228,7 @@ def new_stream(message: SchemaMessage, settings: Settings, bookmark: Any) -> Str
         ),
         origin=mark.get("origin"),
         tenant_column=settings.tenant_column,
+        taken=taken,
         bookmark=bookmark,
         evidence=Evidence(closes_with=mark.get("closes_with")),
     )

@@ -16,7 +16,7 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
-from target_lake_parquet.cli import Interrupted, TargetCommand
+from target_lake_parquet.cli import Interrupted, TargetCommand, check_config_files
 from target_lake_parquet.run import Run
 from target_lake_parquet.settings import SETTINGS, read_settings
 
@@ -107,6 +107,12 @@ class TargetLakeParquet(Target):
         except BaseException as error:
             target.run.give_up(error)
             raise
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:  # noqa: ANN401 - private to the SDK
+        """Reads the config files that the command line names."""
+        check_config_files(value)
+        return super().cb_config(ctx, param, value)
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
