@@ -221,13 +221,16 @@ class Committer:
         return temporary
 
     def _sink(self, rows: pl.LazyFrame, path: Path, metadata: dict[str, str]) -> None:
-        rows.sink_parquet(
-            path,
-            compression=self.options.compression,
-            compression_level=self.options.compression_level,
-            row_group_size=self.options.row_group_rows,
-            metadata=metadata,
-        )
+        try:
+            rows.sink_parquet(
+                path,
+                compression=self.options.compression,
+                compression_level=self.options.compression_level,
+                row_group_size=self.options.row_group_rows,
+                metadata=metadata,
+            )
+        except OSError as error:
+            raise LakeError(f"{path.name} cannot be written ({error}): the latest snapshot stays") from error
 
     def _hold(
         self, family: Family, facts: StreamFacts, previous: Snapshot | None, reason: str

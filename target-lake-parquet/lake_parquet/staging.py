@@ -46,10 +46,18 @@ class Staging:
         self._lock = lock
 
     def append(self, dataset: str, frame: pl.DataFrame) -> None:
-        """Keeps a block of rows of a dataset."""
+        """Keeps a block of rows of a dataset.
+
+        Raises:
+            LakeError: the disk is full, or fails.
+        """
         segments = self._segments.setdefault(dataset, [])
         path = self.folder / f"{dataset}.{len(segments):06d}.segment"
-        frame.write_parquet(path, compression="lz4", statistics=False)
+        try:
+            frame.write_parquet(path, compression="lz4", statistics=False)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            reason = str(error).splitlines()[0]
+            raise LakeError(f"staging cannot be written ({reason}): nothing was published") from error
         segments.append(path)
 
     def segments(self, dataset: str) -> list[pl.LazyFrame]:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import signal
 import sys
 from collections.abc import Iterable
@@ -96,10 +95,6 @@ def explain(error: BaseException) -> tuple[str, int]:
         return str(error), error.exit_code
     if isinstance(error, ConfigValidationError):
         return "the config is wrong: " + "; ".join(error.errors), UsageError.exit_code
-    if isinstance(error, BrokenPipeError):
-        # whoever reads our state is gone; Python would complain again when it flushes stdout at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return "nobody reads the state any more: what was published stays, the bookmark was not handed on", 1
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror or error}{where}: nothing more was published, no bookmark moved", 1

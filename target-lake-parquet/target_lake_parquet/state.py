@@ -1,11 +1,13 @@
 """Bookmarks held until the rows before them are durable. Only this room writes stdout."""
 
+import os
 import sys
 from collections.abc import Collection
 from typing import Any
 
 import msgspec
 
+from lake_parquet.errors import LakeError
 from target_lake_parquet.messages import StateMessage
 from target_lake_parquet.proof import bookmark_key, bookmark_of
 
@@ -55,7 +57,25 @@ class States:
         return msgspec.json.encode({**value, "bookmarks": kept})
 
 
+class StateLostError(LakeError):
+    """Nobody could be told how far the lake is."""
+
+
 def print_state(payload: bytes) -> None:
-    """Prints a STATE payload on a line of its own."""
-    sys.stdout.buffer.write(payload + b"\n")
-    sys.stdout.buffer.flush()
+    """Prints a STATE payload on a line of its own.
+
+    Raises:
+        StateLostError: stdout is closed or full.
+    """
+    try:
+        sys.stdout.buffer.write(payload + b"\n")
+        sys.stdout.buffer.flush()
+    except OSError as error:
+        # what stdout still holds would be written again, and fail again, when Python ends
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+        raise StateLostError(
+            f"the state could not be printed ({error.strerror}): what was published stays, "
+            "the bookmark was not handed on; the next run reads the same again"
+        ) from error
