@@ -27,10 +27,10 @@ demo: setup ## A Shopify server on loopback, two runs through Meltano, the rows 
 	@$(BIN)/python scripts/demo.py
 
 test: setup ## The whole test suite
-	@$(BIN)/python -m pytest -n 2 -m "not slow"
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 test-all: setup ## The suite with the slow tests
-	@$(BIN)/python -m pytest -n 2
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: setup ## Lint, format, types, and the rooms
 	@$(BIN)/ruff check .

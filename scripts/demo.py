@@ -1,7 +1,7 @@
 """Show the whole path in one go: a Shopify server on loopback, two runs through Meltano, the rows read back.
 
-`make demo` runs it. Everything it makes stands in `.demo/` and is made anew each time; the plugins' environments
-are kept there, so that the second demo is quicker. VERBOSE=1 shows Meltano's own log.
+`make demo` runs it. Everything it makes stands in `.demo/` and is made anew each time, but for the plugins'
+environments: a second demo is quicker. VERBOSE=1 shows Meltano's own log.
 """
 
 import json
@@ -94,7 +94,7 @@ def shopify_server() -> Iterator[str]:
         line = server.stdout.readline() if server.stdout else ""
         if not line:
             sys.exit(
-                "The Shopify server did not start: run `.venv/bin/python -m tests.emulators.shopify` to see why."
+                "The Shopify server did not start; to see why: .venv/bin/python -m tests.emulators.shopify"
             )
         yield json.loads(line)["url"]
     finally:

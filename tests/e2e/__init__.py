@@ -1,0 +1,1 @@
+"""End to end: what a user starts, as a user starts it."""

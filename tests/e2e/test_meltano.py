@@ -1,0 +1,204 @@
+"""What a user of Meltano sees: this project's own meltano.yml, real runs, a real server on loopback.
+
+Each Meltano call costs seconds, so a test tells a story of several claims. The project's system folder and
+lake are temporary: nothing of the user's is touched.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.emulators.shopify import ShopifyServer, TokenBucket
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+SECONDS = 300
+
+pytestmark = pytest.mark.xdist_group("meltano")  # one set of plugin environments, one worker
+
+
+@dataclass
+class Project:
+    """This project, run from a temporary system folder."""
+
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def lake(self) -> Path:
+        return self.folder / "lake"
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [str(BIN / "meltano"), *arguments],
+            cwd=ROOT,
+            env=self.environment | {"TARGET_LAKE_PARQUET_LAKE_ROOT": str(self.lake)} | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def meltano(self, *arguments: str, **environment: str) -> tuple[int, str, str]:
+        process = self.start(*arguments, **environment)
+        out, log = process.communicate(timeout=SECONDS)
+        return process.returncode, out, log
+
+    def run(self, *arguments: str, **environment: str) -> str:
+        code, _, log = self.meltano("run", *arguments, **environment)
+        assert code == 0, log
+        return log
+
+    def state(self, state_id: str) -> Any:
+        code, out, log = self.meltano("state", "get", state_id)
+        assert code == 0, log
+        return json.loads(out or "{}")
+
+    def orders(self, dataset: str) -> pl.DataFrame:
+        return pl.read_parquet(max((self.lake / "raw" / dataset).glob("*.parquet")))
+
+    def last_run(self) -> dict[str, Any]:
+        return dict(json.loads(max((self.lake / "_meta/runs").glob("*.json")).read_text()))
+
+    def summary(self, dataset: str) -> tuple[Any, ...]:
+        one = next(one for one in self.last_run()["datasets"] if one["dataset"] == dataset)
+        return tuple(
+            one[key] for key in ("status", "row_count", "rows_added", "rows_updated", "rows_deleted")
+        )
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("meltano")
+
+
+@pytest.fixture
+def project(system: Path, tmp_path: Path) -> Project:
+    ours = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MELTANO_", "SHOPIFY_", "TENANT_"))
+    }
+    database = f"sqlite:///{tmp_path}/meltano.db"
+    extra = {"MELTANO_SYS_DIR_ROOT": str(system), "MELTANO_DATABASE_URI": database, "NO_COLOR": "1"}
+    return Project(tmp_path, ours | extra)
+
+
+def server(shop: str, token: str, orders: int, seed: int) -> ShopifyServer:
+    bucket = TokenBucket(20_000, 10_000)  # nobody waits for points here: pace has its own tests
+    return ShopifyServer(
+        shop=shop, token=token, orders=orders, customers=5, products=4, seed=seed, bucket=bucket
+    )
+
+
+@pytest.fixture
+def acme() -> Iterator[ShopifyServer]:
+    with server("acme.myshopify.com", "shpat_acme", 40, 7) as running:
+        yield running
+
+
+@pytest.fixture
+def bolt() -> Iterator[ShopifyServer]:
+    with server("bolt.myshopify.com", "shpat_bolt", 25, 8) as running:
+        yield running
+
+
+def shop(running: ShopifyServer) -> dict[str, str]:
+    return {"SHOPIFY_SHOP_DOMAIN": running.domain, "SHOPIFY_ACCESS_TOKEN": running.token}
+
+
+def ids(running: ShopifyServer) -> list[int]:
+    return sorted(int(gid.rsplit("/", 1)[1]) for gid in running.store.ids("orders"))
+
+
+def test_runs_are_incremental_and_the_latest_stays_whole(project: Project, acme: ShopifyServer) -> None:
+    """The plain environment names work; a full refresh removes deleted rows; a wrong token moves nothing."""
+    environment = shop(acme) | {"TENANT_ID": "acme"}
+    pipe = ("tap-shopify", "target-lake-parquet")
+    dataset = "acme_shopify_orders"
+
+    log = project.run(*pipe, **environment)
+    assert project.orders(dataset)["id"].sort().to_list() == ids(acme)
+    assert project.summary(dataset) == ("published", 40, 40, 0, 0)
+    assert "Published acme_shopify_orders: 40 rows (+40 added, 0 updated, 0 deleted)" in log
+    assert (project.last_run()["tap"], project.last_run()["tenant_id"]) == ("tap-shopify", "acme")
+
+    acme.store.touch_orders(3)
+    acme.store.add_order()
+    gone = acme.store.ids("orders")[0]
+    acme.store.delete_order(gone)
+    project.run(*pipe, **environment)
+    assert project.summary(dataset) == ("published", 41, 1, 3, 0)
+    assert len(project.orders(dataset)) == 41
+
+    project.run("--full-refresh", *pipe, **environment)
+    assert project.orders(dataset)["id"].sort().to_list() == ids(acme)
+    assert project.summary(dataset) == ("published", 40, 0, 0, 1)
+
+    state_id = "dev:tap-shopify-to-target-lake-parquet:acme"
+    state, files = project.state(state_id), sorted((project.lake / "raw").rglob("*"))
+    code, _, log = project.meltano("run", *pipe, **environment | {"SHOPIFY_ACCESS_TOKEN": "shpat_wrong"})
+    assert code != 0
+    assert "Shopify refused the access token" in log
+    assert "Traceback" not in log
+    assert "shpat_wrong" not in log
+    assert (project.state(state_id), sorted((project.lake / "raw").rglob("*"))) == (state, files)
+
+
+def test_two_tenants_run_at_the_same_time(project: Project, acme: ShopifyServer, bolt: ShopifyServer) -> None:
+    """Each has its own rows and its own bookmark."""
+    shops = {
+        "ACME_SHOPIFY_SHOP_DOMAIN": acme.domain,
+        "ACME_SHOPIFY_ACCESS_TOKEN": acme.token,
+        "BOLT_SHOPIFY_SHOP_DOMAIN": bolt.domain,
+        "BOLT_SHOPIFY_ACCESS_TOKEN": bolt.token,
+    }
+    code, _, log = project.meltano("install")
+    assert code == 0, log
+    runs = [
+        project.start("run", f"tap-shopify--{tenant}", "target-lake-parquet", **shops, TENANT_ID=tenant)
+        for tenant in ("acme", "bolt")
+    ]
+    for run in runs:
+        _, log = run.communicate(timeout=SECONDS)
+        assert run.returncode == 0, log
+
+    for tenant, running in (("acme", acme), ("bolt", bolt)):
+        rows = project.orders(f"{tenant}_shopify_orders")
+        assert rows["id"].sort().to_list() == ids(running)
+        assert rows["_tenant"].unique().to_list() == [tenant]
+        state = project.state(f"dev:tap-shopify--{tenant}-to-target-lake-parquet:{tenant}")
+        assert state["singer_state"]["account"] == f"{tenant}.myshopify.com"
+
+
+def test_without_credentials_stub_rows_come_loudly_and_leave_no_bookmark(project: Project) -> None:
+    log = project.run("tap-shopify", "target-lake-parquet")
+    assert "STUB" in log
+    assert {one["source"] for one in project.last_run()["datasets"]} == {"shopify_stub"}
+    assert "shopify_orders" in {
+        one["dataset"] for one in project.last_run()["datasets"]
+    }  # no tenant set, none in the name
+    code, out, log = project.meltano("state", "list")
+    assert (code, out.strip()) == (0, ""), log
+
+
+def test_production_never_takes_stub_rows(project: Project) -> None:
+    code, _, log = project.meltano("--environment=prod", "run", "tap-shopify", "target-lake-parquet")
+    assert code != 0
+    assert "stub_data" in log
+    assert "Traceback" not in log
+    assert not (project.lake / "raw").exists()
+
+
+def test_a_plugin_tells_of_itself(project: Project) -> None:
+    code, out, log = project.meltano("invoke", "tap-shopify", "--about")
+    assert code == 0, log
+    assert out.startswith("Name: tap-shopify\n")
