@@ -1,0 +1,1 @@
+"""The target: its pure rooms by tables of examples, the command in real pipes."""

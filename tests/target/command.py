@@ -1,0 +1,222 @@
+"""Runs the commands in real processes and pipes, and reads what they left in the lake."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from lake_parquet import Lake
+
+BIN = Path(sys.executable).parent
+ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "COLUMNS": "200"}
+PATIENCE = 60
+
+
+class Ended(NamedTuple):
+    """How a process ended: its exit code (negative for a signal) and all it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Zygote:
+    """The process that forks the commands; see `zygote.py`."""
+
+    def __init__(self) -> None:
+        """Starts it and waits until it is ready."""
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = str(Path(self.folder.name) / "socket")
+        root = Path(__file__).parents[2]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.target.zygote", self.path],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            cwd=root,
+            env={**os.environ, "COLUMNS": "200"},
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline() == b"ready\n"
+
+    def close(self) -> None:
+        """Ends it."""
+        self.process.kill()
+        self.process.communicate()
+        self.folder.cleanup()
+
+    def start(
+        self, argv: Sequence[str], descriptors: Sequence[int], cwd: Path, env: Mapping[str, str] = ENV
+    ) -> "Forked":
+        """Starts a command with the given stdin, stdout and stderr."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(PATIENCE)
+        connection.connect(self.path)
+        request = json.dumps({"argv": list(argv), "cwd": str(cwd), "env": dict(env)}).encode()
+        socket.send_fds(connection, [request], list(descriptors))
+        return Forked(connection)
+
+
+class Forked:
+    """A command that runs."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        """Learns its process id."""
+        self._reports = connection.makefile("r")
+        connection.close()
+        self.pid = int(self._reports.readline())
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Sends it a signal."""
+        os.kill(self.pid, number)
+
+    def wait(self) -> int:
+        """Waits for its end; returns the exit code."""
+        with self._reports:
+            return int(self._reports.readline())
+
+
+def assert_clear(err: str) -> None:
+    """The last line of stderr is a message for a user, and nothing looks like a crash."""
+    assert "Traceback" not in err
+    assert "Error: " in err.splitlines()[-1]
+
+
+@dataclass
+class Place:
+    """A lake in a temporary folder, and the target that writes it."""
+
+    zygote: Zygote
+    folder: Path
+    config: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def root(self) -> Path:
+        """The lake's root."""
+        return self.folder / "lake"
+
+    @property
+    def lake(self) -> Lake:
+        """The lake, for reading."""
+        return Lake(self.root)
+
+    def configured(self, **changes: Any) -> str:
+        """Writes the config with `changes`; returns its path."""
+        path = self.folder / "config.json"
+        path.write_text(json.dumps({"lake_root": str(self.root), **self.config, **changes}))
+        return str(path)
+
+    def run(
+        self, *lines: str, env: Mapping[str, str] | None = None, cut: bool = False, **config: Any
+    ) -> Ended:
+        """Pipes `lines` into the target and closes the pipe; `cut` leaves the last line without its end."""
+        text = "\n".join(lines) + ("" if cut or not lines else "\n")
+        return self.command("target-lake-parquet", "--config", self.configured(**config), stdin=text, env=env)
+
+    def good(self, *lines: str, **config: Any) -> Ended:
+        """Runs the target and expects success."""
+        ended = self.run(*lines, **config)
+        assert ended.code == 0, ended.err
+        return ended
+
+    def command(self, *argv: str, stdin: str | bytes = "", env: Mapping[str, str] | None = None) -> Ended:
+        """Runs a command with `stdin` in a pipe; returns how it ended."""
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        with self.feeding(*argv, env=env) as process:
+            with contextlib.suppress(BrokenPipeError):
+                process.feed(data)
+            return process.end()
+
+    @contextlib.contextmanager
+    def feeding(self, *argv: str, env: Mapping[str, str] | None = None) -> Iterator["Fed"]:
+        """Starts a command whose stdin the test holds open."""
+        out, err = self.folder / "stdout", self.folder / "stderr"
+        read, write = os.pipe()
+        with out.open("wb") as stdout, err.open("wb") as stderr:
+            forked = self.zygote.start(
+                argv, [read, stdout.fileno(), stderr.fileno()], self.folder, {**ENV, **(env or {})}
+            )
+        os.close(read)
+        fed = Fed(forked, write, out, err)
+        try:
+            yield fed
+        finally:
+            fed.close()
+
+    def datasets(self) -> list[str]:
+        """The datasets that have snapshots."""
+        return self.lake.datasets()
+
+    def frame(self, dataset: str) -> pl.DataFrame:
+        """The latest rows."""
+        return self.lake.latest(dataset).collect()
+
+    def rows(self, dataset: str) -> list[dict[str, Any]]:
+        """The latest rows, in an order of their own."""
+        return sorted(self.frame(dataset).to_dicts(), key=repr)
+
+    def names(self, dataset: str) -> list[str]:
+        """The names of all snapshots, the oldest first."""
+        return [one.name for one in self.lake.snapshots(dataset)]
+
+    def record(self) -> dict[str, Any]:
+        """The last run's record, as it stands on disk."""
+        newest = max((self.root / "_meta" / "runs").glob("*.json"))
+        found: dict[str, Any] = json.loads(newest.read_text())
+        return found
+
+    def summary(self, dataset: str) -> dict[str, Any]:
+        """What the last run did to a dataset."""
+        found: dict[str, Any] = next(one for one in self.record()["datasets"] if one["dataset"] == dataset)
+        return found
+
+    def staged(self) -> list[str]:
+        """Run folders that stand in staging."""
+        folder = self.root / ".staging"
+        return [one.name for one in folder.iterdir() if one.is_dir()] if folder.is_dir() else []
+
+
+class Fed:
+    """A running command and the open end of its stdin."""
+
+    def __init__(self, forked: Forked, stdin: int, out: Path, err: Path) -> None:
+        """Holds all three."""
+        self.forked = forked
+        self._stdin: int | None = stdin
+        self._out, self._err = out, err
+
+    def feed(self, data: bytes) -> None:
+        """Writes to its stdin."""
+        assert self._stdin is not None
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self._stdin, view) :]
+
+    def close(self) -> None:
+        """Closes its stdin."""
+        if self._stdin is not None:
+            os.close(self._stdin)
+            self._stdin = None
+
+    def err(self) -> str:
+        """What it said so far."""
+        return self._err.read_text(errors="replace")
+
+    def end(self) -> Ended:
+        """Closes its stdin and waits for its end."""
+        self.close()
+        timer = threading.Timer(PATIENCE, self.forked.send_signal, [signal.SIGKILL])
+        timer.start()
+        code = self.forked.wait()
+        timer.cancel()
+        return Ended(code, self._out.read_text(), self.err())

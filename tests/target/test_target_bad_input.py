@@ -1,0 +1,190 @@
+"""Bad input and wrong usage: a clear line, nothing half-written, no traceback, no value of a record."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+
+from tests.target.command import Place, assert_clear
+from tests.target.messages import (
+    INTEGER,
+    KEY,
+    MOMENT,
+    NUMBER,
+    STRING,
+    record,
+    schema,
+    state,
+)
+from tests.target.orders import LINES, ORDERS
+
+
+def test_a_bad_record_fails_its_stream_alone(place: Place) -> None:
+    ended = place.run(
+        schema("bad", {"id": KEY}), record("bad", id="word"), ORDERS, record("orders", id=1, name="a"),
+        state({"bookmarks": {"orders": {"v": 1}, "bad": {"v": 2}}}),
+    )  # fmt: skip
+    assert ended.code == 1
+    assert_clear(ended.err)
+    assert "line 2: field 'id' is not a whole number" in ended.err
+    assert place.datasets() == ["orders"]
+    assert {one["dataset"]: one["status"] for one in place.record()["datasets"]} == {
+        "bad": "failed",
+        "orders": "published",
+    }
+    assert json.loads(ended.out) == {"bookmarks": {"orders": {"v": 1}}}
+
+
+BAD_LINES = {
+    "no JSON": (b"hello", "line 2 is no Singer message"),
+    "two objects": (b'{"type":"STATE","value":{}}{}', "line 2 is no Singer message"),
+    "an array": (b"[]", "line 2 is no Singer message"),
+    "no type": (b'{"stream":"orders"}', "line 2 is no Singer message"),
+    "null type": (b'{"type":null}', "line 2 is no Singer message"),
+    "unknown type": (b'{"type":"CONTROL"}', "unknown message type 'CONTROL'"),
+    "BATCH": (b'{"type":"BATCH","stream":"orders"}', "BATCH messages are not read by this version"),
+    "RECORD without record": (
+        b'{"type":"RECORD","stream":"orders"}',
+        "lacks what the Singer specification asks",
+    ),
+    "RECORD before SCHEMA": (b'{"type":"RECORD","stream":"x","record":{}}', "comes before its SCHEMA"),
+    "SCHEMA without schema": (b'{"type":"SCHEMA","stream":"x"}', "lacks what the Singer specification asks"),
+    "STATE without value": (b'{"type":"STATE"}', "lacks what the Singer specification asks"),
+    "version that is a word": (b'{"type":"ACTIVATE_VERSION","stream":"orders","version":"a"}', "lacks what"),
+    "bytes that are not UTF-8": (
+        b'{"type":"STATE","value":"\xff"}',
+        "line 2 holds a STATE that is not readable",
+    ),
+    "deep STATE": (b'{"type":"STATE","value":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "recursion depth"),
+    "NaN": (b'{"type":"STATE","value":NaN}', "line 2 is no Singer message"),
+    "byte order mark": (b'\xef\xbb\xbf{"type":"STATE","value":{}}', "line 2 is no Singer message"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_LINES)
+def test_a_bad_line_stops_the_run_with_its_number_and_publishes_nothing(place: Place, case: str) -> None:
+    line, message = BAD_LINES[case]
+    data = ORDERS.encode() + b"\n" + line + b"\n" + record("orders", id=1, name="a").encode() + b"\n"
+    ended = place.command("target-lake-parquet", "--config", place.configured(), stdin=data)
+    assert (ended.code, ended.out) == (1, "")
+    assert_clear(ended.err)
+    assert message in ended.err
+    assert place.datasets() == []
+    assert (place.record()["status"], place.staged()) == ("failed", [])
+    assert message in place.record()["error"]
+
+
+BAD_RECORDS = {
+    "an array": "[]",
+    "null": "null",
+    "bytes that are not UTF-8": '{"id": 1, "name": "\udcff"}',
+    "a key that is missing": '{"name": "a"}',
+    "5,000 digits": '{"id": ' + "9" * 5000 + "}",
+    "an exponent past reason": '{"id": 1e999999999}',
+    "an object for a string's parent": '{"id": {"a": 1}}',
+}
+
+
+@pytest.mark.parametrize("case", BAD_RECORDS)
+def test_a_bad_record_names_line_and_field_and_never_its_value(place: Place, case: str) -> None:
+    line = '{"type": "RECORD", "stream": "orders", "record": ' + BAD_RECORDS[case] + "}\n"
+    started = time.monotonic()
+    data = (ORDERS + "\n" + line).encode(errors="surrogateescape")
+    ended = place.command("target-lake-parquet", "--config", place.configured(), stdin=data)
+    assert time.monotonic() - started < 10
+    assert ended.code == 1
+    assert_clear(ended.err)
+    assert "line 2: field" in ended.err
+    assert place.datasets() == []
+
+
+def test_personal_data_of_bad_records_reaches_neither_log_nor_run_record(place: Place) -> None:
+    canary = "canary-7f3a@example.com"
+    kinds: dict[str, Any] = {
+        "i": INTEGER,
+        "n": NUMBER,
+        "b": {"type": "boolean"},
+        "t": MOMENT,
+        "d": {"type": "string", "format": "date"},
+        "m": {"type": "number", "multipleOf": 0.01},
+        "o": {"type": "object", "properties": {"x": STRING}},
+        "l": LINES,
+    }
+    lines = []
+    for name in kinds:
+        for nth, value in enumerate((canary, [canary], {"x": canary, "y": canary})):
+            stream = f"{name}{nth}"
+            lines += [schema(stream, {"id": KEY, **kinds}), record(stream, id=1, **{name: value})]
+    errors = [place.run(*lines).err]
+    for line in (
+        f'{{"type": "{canary}',
+        canary,
+        f'{{"type": "RECORD", "stream": "s", "record": {{"a": "{canary}" }}',
+    ):
+        errors += [place.run(schema("s", {"id": KEY}), line, end).err for end in ("", "{}")]
+    assert canary not in "".join(errors)
+    assert (
+        sum("Failed" in line for line in errors[0].splitlines()) == len(kinds) * 3 - 1
+    )  # {"x": ...} suits "o"
+    runs = "".join(path.read_text() for path in (place.root / "_meta/runs").iterdir())
+    assert canary not in runs
+
+
+# Wrong usage.
+
+USAGE = {
+    "no such file": (None, "cannot be read (No such file or directory)"),
+    "no JSON": (b"{", "is not JSON"),
+    "no object": (b"[]", "holds no JSON object"),
+    "not UTF-8": (b'{"tap": "\xff"}', "is not UTF-8"),
+    "unknown value": (b'{"load_method": "merge"}', "'merge' is not one of"),
+    "wrong kind": (b'{"tenant_id": 5}', "5 is not of type"),
+    "misspelt setting": (b'{"load_metod": "upsert"}', "did you mean 'load_method'?"),
+    "a setting of the SDK that has no effect here": (b'{"stream_maps": {}}', "no setting 'stream_maps'"),
+    "separator in the tenant": (b'{"tenant_id": "a__b"}', "holds '__'"),
+    "separator in the source": (b'{"source": "a__b"}', "holds '__'"),
+    "level out of range": (b'{"compression_level": 23}', "compression_level 23"),
+    "level of a codec without": (b'{"compression": "snappy", "compression_level": 1}', "compression_level 1"),
+    "unknown setting of a stream": (b'{"stream_overrides": {"a": {"tap": "x"}}}', "'tap' was unexpected"),
+    "share above one": (b'{"max_row_drop": 1.5}', "1.5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", USAGE)
+def test_wrong_usage_is_one_line_and_exit_code_2(place: Place, case: str) -> None:
+    content, message = USAGE[case]
+    path = place.folder / "wrong.json"
+    if content is not None:
+        path.write_bytes(content)
+    ended = place.command("target-lake-parquet", "--config", str(path), stdin=ORDERS + "\n")
+    assert (ended.code, ended.out) == (2, "")
+    assert_clear(ended.err)
+    assert message in ended.err
+    assert sorted(one.name for one in place.folder.iterdir() if one.is_dir()) == []
+
+
+def test_a_lake_root_that_cannot_be_written_is_one_line(place: Place) -> None:
+    (place.folder / "file").touch()
+    for root in (str(place.folder / "file" / "lake"), str(place.folder / "file"), "/proc/lake"):
+        ended = place.run(ORDERS, lake_root=root)
+        assert (ended.code, ended.out) == (1, "")
+        assert_clear(ended.err)
+        assert "cannot be written" in ended.err
+
+
+def test_an_object_store_is_refused_by_this_version(place: Place) -> None:
+    ended = place.run(ORDERS, lake_root="s3://bucket/lake")
+    assert ended.code == 1
+    assert "object store" in ended.err
+
+
+def test_a_file_of_other_making_holds_its_dataset_alone(place: Place) -> None:
+    place.good(ORDERS, record("orders", id=1, name="a"))
+    folder = place.root / "raw" / "orders"
+    (folder / "99991231T235959000000Z.parquet").write_bytes(b"PAR1 but not really PAR1")
+    ended = place.run(ORDERS, record("orders", id=2, name="b"), schema("s", {"id": KEY}), record("s", id=1))
+    assert ended.code == 1
+    assert_clear(ended.err)
+    assert "cannot be read as Parquet" in ended.err
+    assert place.rows("s") == [{"id": 1}]

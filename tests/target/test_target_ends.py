@@ -1,0 +1,128 @@
+"""How a run ends: signals, kill -9, full disks, closed pipes; by the forked command and the installed one."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.target.command import BIN, ENV, Fed, Place, assert_clear
+from tests.target.messages import (
+    bookmark,
+    record,
+    state,
+)
+from tests.target.orders import CHANGES, ORDERS, change
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_in_mid_stream_publishes_nothing_and_says_so(
+    place: Place, number: signal.Signals, code: int
+) -> None:
+    place.good(CHANGES, change(1, "old"), bookmark("orders", "2026-01-01"))
+    with place.feeding("target-lake-parquet", "--config", place.configured()) as process:
+        process.feed(f"{CHANGES}\n{change(1, 'new')}\n{bookmark('orders', '2026-01-02')}\n".encode())
+        await_staging(place, process)
+        started = time.monotonic()
+        process.forked.send_signal(number)
+        process.forked.send_signal(number)  # Ctrl-C under Meltano comes twice
+        ended = process.end()
+    assert time.monotonic() - started < 5
+    assert (ended.code, ended.out) == (code, "")
+    assert f"Error: stopped by {number.name}" in ended.err
+    assert "Traceback" not in ended.err
+    assert [row["name"] for row in place.rows("orders")] == ["old"]
+    assert (place.staged(), place.record()["status"]) == ([], "failed")
+
+
+def await_staging(place: Place, process: Fed) -> None:
+    deadline = time.monotonic() + 20
+    while not list((place.root / ".staging").glob("*/*.segment")):
+        assert time.monotonic() < deadline, process.err()
+        time.sleep(0.01)
+
+
+def test_after_kill_9_the_next_run_heals_and_clears_up(place: Place) -> None:
+    place.good(CHANGES, change(1, "old"), bookmark("orders", "2026-01-01"))
+    with place.feeding("target-lake-parquet", "--config", place.configured()) as process:
+        process.feed(f"{CHANGES}\n{change(1, 'new', 2)}\n".encode())
+        await_staging(place, process)
+        process.forked.send_signal(signal.SIGKILL)
+        assert process.end().code == -signal.SIGKILL
+    assert len(place.staged()) == 1
+    assert [row["name"] for row in place.rows("orders")] == ["old"]
+    place.good(CHANGES, change(1, "new", 2), bookmark("orders", "2026-01-02"))
+    assert [row["name"] for row in place.rows("orders")] == ["new"]
+    assert place.staged() == []
+
+
+def test_runs_that_start_and_sweep_at_once_do_not_take_each_others_staging(place: Place) -> None:
+    with place.feeding("target-lake-parquet", "--config", place.configured()) as first:
+        first.feed(f"{ORDERS}\n{record('orders', id=1, name='a')}\n".encode())
+        await_staging(place, first)
+        place.config = {"source": "other"}
+        place.good(ORDERS, record("orders", id=2, name="b"))
+        assert len(place.staged()) == 1
+        first.close()
+        assert first.forked.wait() == 0
+    assert place.datasets() == ["orders", "other_orders"]
+
+
+def installed(place: Place, lines: list[str], **streams: Any) -> subprocess.CompletedProcess[bytes]:
+    argv = [str(BIN / "target-lake-parquet"), "--config", place.configured()]
+    data = "".join(line + "\n" for line in lines).encode()
+    return subprocess.run(argv, input=data, env=ENV, cwd=place.folder, check=False, timeout=60, **streams)
+
+
+def test_the_installed_command_does_what_the_forked_one_does(place: Place) -> None:
+    end = bookmark("orders", "2026-01-01")
+    ended = installed(place, [CHANGES, change(1, "a"), end], capture_output=True)
+    assert (ended.returncode, json.loads(ended.stdout)) == (0, json.loads(end)["value"])
+    assert len(place.rows("orders")) == 1
+
+
+def test_a_full_disk_behind_stdout_is_one_line(place: Place) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ended = installed(
+            place, [ORDERS, record("orders", id=1), state({})], stdout=full, stderr=subprocess.PIPE
+        )
+    err = ended.stderr.decode()
+    assert ended.returncode == 1
+    assert_clear(err)
+    assert "Exception ignored" not in err
+    assert "No space left on device" in err
+    assert len(place.rows("orders")) == 1
+
+
+def test_a_closed_stdout_is_one_line(place: Place) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    ended = installed(
+        place, [ORDERS, record("orders", id=1), state({})], stdout=write, stderr=subprocess.PIPE
+    )
+    os.close(write)
+    err = ended.stderr.decode()
+    assert ended.returncode == 1
+    assert_clear(err)
+    assert "Exception ignored" not in err
+    assert "the state could not be printed (Broken pipe)" in err
+
+
+def test_a_disk_that_fills_up_publishes_nothing(place: Place) -> None:
+    rows = [record("orders", id=i, name=f"{i * 7919:x}" * 4) for i in range(20_000)]
+
+    def small() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    ended = installed(place, [ORDERS, *rows, state({})], capture_output=True, preexec_fn=small)
+    err = ended.stderr.decode()
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert_clear(err)
+    assert place.datasets() == []
+    assert place.staged() == []

@@ -1,0 +1,140 @@
+"""What must not become the latest: stub rows over real ones, half a history, a truncated read."""
+
+import json
+
+import polars as pl
+import pytest
+
+from tests.target.command import Place
+from tests.target.messages import (
+    INTEGER,
+    KEY,
+    NUMBER,
+    STRING,
+    activate,
+    bookmark,
+    record,
+    schema,
+    state,
+)
+from tests.target.orders import CHANGES, ORDERS, change
+
+# Our taps' marks: stub data, and reads that close.
+
+API = {"source": "shop", "origin": "api", "closes_with": "ACTIVATE_VERSION"}
+STUB = {"source": "shop", "origin": "stub", "closes_with": "ACTIVATE_VERSION"}
+
+
+def marked(mark: dict[str, str], *names: str, version: int = 1) -> list[str]:
+    head = schema("orders", {"id": KEY, "name": STRING}, mark=mark)
+    rows = [record("orders", id=i, name=name) for i, name in enumerate(names)]
+    return [head, *rows, activate("orders", version), bookmark("orders", "2026-01-01")]
+
+
+def test_stub_rows_are_visible_and_print_no_state(place: Place) -> None:
+    ended = place.good(*marked(STUB, "made up"))
+    assert ended.out == ""
+    assert "stub data" in ended.err
+    assert place.summary("shop_orders")["source"] == "shop_stub"
+    info = place.lake.latest_snapshot("shop_orders").info
+    assert info is not None
+    assert info.is_stub
+
+
+def test_stub_rows_never_replace_rows_of_the_api(place: Place) -> None:
+    place.good(*marked(API, "real"))
+    ended = place.run(*marked(STUB, "made up", version=2))
+    assert (ended.code, ended.out) == (1, "")
+    assert [row["name"] for row in place.rows("shop_orders")] == ["real"]
+    assert place.summary("shop_orders")["status"] == "held"
+
+
+def test_the_first_rows_of_the_api_replace_stub_rows(place: Place) -> None:
+    place.good(*marked(STUB, "made up", "made up too"))
+    place.good(*marked(API, "real", version=2))
+    assert [row["name"] for row in place.rows("shop_orders")] == ["real"]
+    assert "replaces stub data" in place.summary("shop_orders")["notes"]
+
+
+def test_a_read_that_lacks_its_closing_word_is_held(place: Place) -> None:
+    place.good(*marked(API, "a", "b", "c"))
+    ended = place.run(*marked(API, "a", "b", version=2)[:3])
+    assert ended.code == 1
+    assert len(place.rows("shop_orders")) == 3
+    one = place.summary("shop_orders")
+    assert (one["status"], one["proof"], one["row_count"], one["rows_read"]) == ("held", "open", 3, 2)
+
+
+def test_a_read_from_a_bookmark_into_an_absent_dataset_is_held(place: Place) -> None:
+    opening = bookmark("orders", "2026-01-01")
+    ended = place.run(opening, CHANGES, change(9, "z", 2), bookmark("orders", "2026-01-02"))
+    assert ended.code == 1
+    assert place.datasets() == []
+    assert "no snapshot of this dataset to build on" in ended.err
+    assert json.loads(ended.out) == json.loads(opening)["value"]
+
+
+# A truncated input never replaces a good snapshot.
+
+SMALL = [
+    state({"bookmarks": {}}),
+    schema("orders", {"id": KEY, "name": STRING}, mark=API),
+    record("orders", id=1, name="a"),
+    record("orders", id=2, name="b"),
+    activate("orders", 2),
+    schema("events", {"id": KEY, "at": INTEGER}, bookmarks=["at"]),
+    record("events", id=10, at=10),
+    record("events", id=11, at=11),
+    state({"bookmarks": {"events": {"replication_key": "at", "replication_key_value": 11}}}),
+]
+
+
+@pytest.mark.parametrize("end", range(len(SMALL) + 1))
+@pytest.mark.parametrize("inside", [False, True], ids=["after", "inside"])
+def test_cut_after_any_line_or_inside_it_no_good_snapshot_shrinks(
+    place: Place, end: int, *, inside: bool
+) -> None:
+    first = [
+        *SMALL[:2],
+        *(record("orders", id=i, name="old") for i in range(5)),
+        activate("orders", 1),
+        SMALL[5],
+    ]
+    place.good(*first, record("events", id=1, at=1), bookmark("events", 1, "at"), source="shop")
+    lines = [*SMALL[:end], SMALL[end][: len(SMALL[end]) // 2]] if inside and end < len(SMALL) else SMALL[:end]
+    ended = place.run(*lines, cut=inside, source="shop")
+    orders = [row["name"] for row in place.rows("shop_orders")]
+    whole = end >= 5 and (not inside or end >= len(SMALL))
+    assert orders == (["a", "b"] if whole else ["old"] * 5)
+    events = {row["id"] for row in place.rows("shop_events")}
+    assert events >= {1}
+    if not whole or end < len(SMALL):
+        assert ended.out == "" or json.loads(ended.out) == {"bookmarks": {}}
+    if inside and end < len(SMALL):
+        assert ended.code == 1
+    assert place.staged() == []
+
+
+def test_an_unproven_full_read_that_lost_many_rows_is_held_and_accepted_by_a_setting(place: Place) -> None:
+    place.good(ORDERS, *(record("orders", id=i, name="a") for i in range(100)))
+    place.good(ORDERS, *(record("orders", id=i, name="a") for i in range(95)))
+    ended = place.run(
+        ORDERS, *(record("orders", id=i, name="a") for i in range(90)), state({"bookmarks": {}})
+    )
+    assert ended.code == 1
+    assert "rows fell from 95 to 90" in ended.err
+    assert "max_row_drop" in ended.err
+    assert len(place.rows("orders")) == 95
+
+
+def test_held_rows_are_kept_whole_whatever_their_types(place: Place) -> None:
+    """Blocks of one column may have types that meet in a lossy one: 2**53 + 1 became a float."""
+    big = 2**53 + 1
+    ended = place.run(
+        schema("s", {"id": KEY, "n": INTEGER}, mark=API), record("s", id=1, n=big),
+        schema("s", {"id": KEY, "n": NUMBER}, mark=API), record("s", id=2, n=0.5),
+    )  # fmt: skip
+    assert ended.code == 1
+    assert place.datasets() == []
+    (kept,) = (place.root / ".incomplete").glob("*/shop_s.parquet")
+    assert pl.read_parquet(kept)["n"].to_list() == [str(big), "0.5"]
