@@ -175,7 +175,11 @@ class Committer:
     ) -> dict[str, Snapshot]:
         newest = [names[-1] for m in family.members() if (names := snapshots.names(self.root, m.dataset))]
         moment = self.clock()
-        name = paths.snapshot_name(moment, max(newest, default=None))
+        try:
+            name = paths.snapshot_name(moment, max(newest, default=None))
+        except (ValueError, OverflowError) as error:
+            dataset = family.stream.dataset
+            raise LakeError(f"{dataset}: no name can follow {max(newest)}: move that file away") from error
         before = befores[family.stream.dataset]
         files = dict(before.info.children) if before and before.info and decision.keeps_base else {}
         written: dict[str, Snapshot] = {}
@@ -199,6 +203,7 @@ class Committer:
                 base=own_before.path if own_before and decision.keeps_base else None,
                 children=files if member is family.stream else {},
                 json_columns=member.json_columns,
+                bookmark=facts.bookmark if member is family.stream else None,
                 schema=family.schema if member is family.stream else None,
             )
             temporary = self._write(member.dataset, result.rows, info)

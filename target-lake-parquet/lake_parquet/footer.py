@@ -44,6 +44,7 @@ class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     base: str | None = None
     children: dict[str, str] = {}
     json_columns: tuple[str, ...] = ()
+    bookmark: Any = None
     schema: Any = None
 
     @property

@@ -83,9 +83,9 @@ def merge_stream(previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame], rul
         if doubled := read - _count(rows):
             notes.append(f"{doubled} rows replaced by a later row of the same key within the run")
     if before is not None and rule.keeps and not rule.keys and rule.replication_key:
-        rows, dropped = _without_boundary(before, rows, rule.replication_key)
+        rows, dropped = _without_known(before, rows, rule.replication_key)
         if dropped:
-            notes.append(f"{dropped} rows dropped: read again at the bookmark, and already there")
+            notes.append(f"{dropped} rows dropped: read again, and already there")
     is_live = pl.lit(value=True)
     if rule.hard_delete and DELETED_AT in rows.collect_schema():
         is_live = pl.col(DELETED_AT).is_null()
@@ -184,22 +184,32 @@ def _count_updated(before: pl.LazyFrame, live: pl.LazyFrame, keys: tuple[str, ..
     return _count(matched.filter(differs))
 
 
-def _without_boundary(
+def _without_known(
     before: pl.LazyFrame, rows: pl.LazyFrame, replication_key: str
 ) -> tuple[pl.LazyFrame, int]:
-    """Drops rows that taps read again because they ask for `>=` the bookmark, one for one."""
+    """Drops rows that are there already, one for one: without keys nothing else keeps them from doubling.
+
+    Taps read again what stands at their bookmark (they ask for `>=`), and everything where the bookmark was
+    lost or left aside. Rows after the newest one there are new without a look.
+    """
     if replication_key not in before.collect_schema():
         return rows, 0
     newest = before.select(pl.col(replication_key).max()).collect(engine="streaming").item()
-    at_bookmark = pl.col(replication_key).eq_missing(pl.lit(newest))
+    is_old = (pl.col(replication_key) <= pl.lit(newest)).fill_null(value=True)
     columns = [name for name in before.collect_schema() if name != ROW and name not in PER_RUN]
     nth = pl.int_range(pl.len()).over(columns).alias("\0nth")
-    there = before.filter(at_bookmark).with_columns(nth)
-    again = rows.filter(at_bookmark).with_columns(nth)
-    fresh = again.join(there, on=[*columns, "\0nth"], how="anti", nulls_equal=True).drop("\0nth").collect()
-    dropped = _count(again) - fresh.height
-    others = rows.filter(at_bookmark.not_())
-    return pl.concat([fresh.lazy(), others]), dropped
+    again = rows.filter(is_old).collect(engine="streaming")
+    oldest = again[replication_key].min()
+    from_there = (pl.col(replication_key) >= pl.lit(oldest)).fill_null(value=True)
+    there = before.filter(from_there).with_columns(nth)
+    fresh = (
+        again.lazy()
+        .with_columns(nth)
+        .join(there, on=[*columns, "\0nth"], how="anti", nulls_equal=True, maintain_order="left")
+        .drop("\0nth")
+        .collect(engine="streaming")
+    )
+    return pl.concat([fresh.lazy(), rows.filter(is_old.not_())]), again.height - fresh.height
 
 
 def _same_columns(previous: pl.LazyFrame | None, rows: pl.LazyFrame) -> bool:

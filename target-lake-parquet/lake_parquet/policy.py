@@ -4,7 +4,7 @@ The rules stand in `docs/lake-format.md`; each hold names what happened and the 
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from lake_parquet.footer import Owner, SnapshotInfo
 from lake_parquet.runs import Proof
@@ -18,7 +18,8 @@ class StreamFacts:
     """What a run knows of a stream when it ends.
 
     `version` is the stream version that the tap activated, `resumed` whether the read began at a bookmark,
-    `origin` our taps' mark (`api`, `stub`), `proof` whether the stream was seen to its end.
+    `origin` our taps' mark (`api`, `stub`), `proof` whether the stream was seen to its end,
+    `bookmark` the stream's in the last STATE.
     """
 
     owner: Owner
@@ -33,6 +34,7 @@ class StreamFacts:
     on_incomplete: Literal["hold", "publish"] = "hold"
     max_row_drop: float | None = None
     hard_delete: bool = True
+    bookmark: Any = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 The words are those of the Singer specification; message types are read whatever their case, as it says.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -64,7 +65,16 @@ class CutLine:
     line: int
 
 
-Message = Rows | SchemaMessage | StateMessage | ActivateVersion | CutLine
+@dataclass(frozen=True, slots=True)
+class UnreadableRecord:
+    """A RECORD line that is no strict JSON (it holds NaN, say), though its stream can be made out."""
+
+    line: int
+    stream: str
+    reason: str
+
+
+Message = Rows | SchemaMessage | StateMessage | ActivateVersion | CutLine | UnreadableRecord
 
 
 _ABSENT = msgspec.Raw()
@@ -97,6 +107,9 @@ def read_messages(source: BinaryIO, max_line_bytes: int) -> Iterator[Message]:
         if envelope is None:
             cut = number
             break
+        if isinstance(envelope, UnreadableRecord):
+            yield envelope
+            continue
         kind = envelope.type.upper()
         if kind == "RECORD" and envelope.stream is not None and len(envelope.record):
             if rows is None or rows.stream != envelope.stream or len(rows.lines) >= MAX_ROWS:
@@ -128,16 +141,31 @@ def _lines(source: BinaryIO, max_line_bytes: int) -> Iterator[tuple[int, bytes]]
             yield number, line
 
 
-def _envelope(number: int, line: bytes) -> _Envelope | None:
+def _envelope(number: int, line: bytes) -> _Envelope | UnreadableRecord | None:
     """A line's message, or None where the input ends inside the line."""
     try:
         return _envelopes.decode(line)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         if not line.endswith(b"\n"):
             return None
+        unreadable = _unreadable(number, line, str(error))
+        if unreadable is not None:
+            return unreadable
         raise BadLine(
             f"line {number} is no Singer message ({error}): look at what the tap prints there"
         ) from None
+
+
+def _unreadable(number: int, line: bytes, reason: str) -> UnreadableRecord | None:
+    """Makes out whose record a line is that only a lenient reader takes: one stream fails, not the run."""
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    is_record = isinstance(message, dict) and str(message.get("type")).upper() == "RECORD"
+    if not is_record or not isinstance(message.get("stream"), str):
+        return None
+    return UnreadableRecord(number, message["stream"], reason)
 
 
 def _control(kind: str, line: int, envelope: _Envelope) -> Message:

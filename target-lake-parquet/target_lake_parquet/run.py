@@ -5,9 +5,9 @@ import logging
 import secrets
 from collections import Counter
 from datetime import UTC, datetime
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from lake_parquet import paths
+from lake_parquet import paths, snapshots
 from lake_parquet.commit import Committer
 from lake_parquet.errors import LakeError
 from lake_parquet.files import local_root
@@ -21,9 +21,10 @@ from target_lake_parquet.messages import (
     Rows,
     SchemaMessage,
     StateMessage,
+    UnreadableRecord,
     read_messages,
 )
-from target_lake_parquet.proof import LastState, is_incremental, is_resumable, proof_of
+from target_lake_parquet.proof import LastState, proof_of
 from target_lake_parquet.settings import Settings
 from target_lake_parquet.state import States, print_state
 from target_lake_parquet.stream import Stream, new_stream
@@ -99,6 +100,12 @@ class Run:
             if stream is not None:
                 stream.evidence.activations.append(self._at)
                 stream.evidence.version = message.version
+        elif isinstance(message, UnreadableRecord) and message.stream in self.streams:
+            stream = self.streams[message.stream]
+            stream.evidence.last_data = self._at
+            stream.fail(f"line {message.line}: the record is not readable JSON ({message.reason})")
+        elif isinstance(message, UnreadableRecord):
+            raise BadLine(f"line {message.line} is not readable JSON ({message.reason}): mend it at the tap")
         elif isinstance(message, CutLine):
             self._is_cut = True
             self.logger.error("The input ends inside line %d: the tap died.", message.line)
@@ -128,7 +135,7 @@ class Run:
         missing = [one for one in self.record.datasets if one.status in ("held", "failed")]
         self.record.status = "incomplete" if missing or self._is_cut else "ok"
         self._tell()
-        unpublished = {one.stream for one in missing}
+        unpublished = {one.stream: self._bookmark_before(one.stream) for one in missing}
         payload = self.states.payload(unpublished)
         if any(stream.origin == "stub" for stream in self.streams.values()):
             self.logger.warning("The rows are stub data: no STATE is printed, the real bookmark stays.")
@@ -151,16 +158,29 @@ class Run:
         last = self.states.last.value if self.states.last else None
         state = LastState(last, self._state_at, is_last=self._state_at == self._at)
         proof = proof_of(stream.name, stream.evidence, state, is_cut=self._is_cut)
-        bookmark = self.states.bookmark(stream.name)
-        facts = stream.facts(
-            proof, incremental=is_incremental(bookmark), resumed=is_resumable(stream.bookmark)
-        )
         try:
+            facts = stream.facts(proof, self.states.bookmark(stream.name))
             return committer.commit(stream.family(), facts)
         except LakeError as error:  # one dataset's trouble never stops the others
             self.logger.debug("Traceback asked for by the log level.", exc_info=error)
             stream.fail(str(error))
             return [stream.failed()]
+
+    def _bookmark_before(self, name: str) -> Any:  # noqa: ANN401 - a bookmark is any JSON value
+        """The bookmark that fits what the lake holds of a stream which this run did not publish.
+
+        The one the tap began with, if it said so; else the one that the latest snapshot came with. A full
+        table has none: resumed from one, the next snapshot would hold the remainder only.
+        """
+        stream = self.streams[name]
+        if stream.bookmark is not None:
+            return stream.bookmark
+        with contextlib.suppress(LakeError):  # an unreadable file is why the stream failed
+            latest = snapshots.latest(self.root, stream.dataset())
+            info = latest.info if latest else None
+            if info is not None and info.owner == stream.owner and info.load_method != "overwrite":
+                return info.bookmark
+        return None
 
     def give_up(self, error: BaseException) -> None:
         """Ends a run that `error` broke off; what it had published by then stays and is told."""

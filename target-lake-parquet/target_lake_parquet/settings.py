@@ -199,7 +199,6 @@ def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
     Raises:
         UsageError: a value that the config's JSON Schema cannot refuse is wrong.
     """
-    _refuse_unknown(config)
     given = {name: value for name, value in config.items() if value is not None and value != ""}
     tenant, source = _name_part(given, "tenant_id"), _name_part(given, "source")
     load_schema = environ.get("MELTANO_EXTRACT__LOAD_SCHEMA") or None
@@ -216,14 +215,19 @@ def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
     )
 
 
-def _refuse_unknown(config: Mapping[str, Any]) -> None:
-    """A setting that has no effect is refused: a user who wrote it counts on it."""
+def unknown_settings(config: Mapping[str, Any]) -> list[str]:
+    """The settings in `config` that have no effect: other targets' and later versions'.
+
+    Raises:
+        UsageError: one is a known setting misspelt; the user counts on it.
+    """
     known = list(SETTINGS["properties"])
-    for name in config:
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else "--about lists those that there are"
-            raise UsageError(f"there is no setting {name!r}: {hint}")
+    unknown = [name for name in config if name not in known]
+    for name in unknown:
+        near = get_close_matches(name, known, n=1, cutoff=0.8)
+        if near:
+            raise UsageError(f"there is no setting {name!r}: did you mean {near[0]!r}?")
+    return unknown
 
 
 def _parquet_options(given: Mapping[str, Any]) -> ParquetOptions:

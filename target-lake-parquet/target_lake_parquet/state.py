@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -34,11 +34,11 @@ class States:
         """A stream's bookmark in the last STATE, or None."""
         return bookmark_of(self.last.value if self.last else None, stream)
 
-    def payload(self, unpublished: Collection[str]) -> bytes | None:
+    def payload(self, unpublished: Mapping[str, Any]) -> bytes | None:
         """The STATE that may be printed when all streams but `unpublished` are in the lake.
 
-        As received, but that an unpublished stream keeps the bookmark it began with, or none. A payload
-        without `bookmarks` cannot be parted: it waits until everything is published.
+        As received, but that an unpublished stream's bookmark is the one given for it, or left out where that
+        is None. A payload without `bookmarks` cannot be parted: it waits until everything is published.
         """
         if self.last is None or not unpublished:
             return self.last.raw if self.last else None
@@ -47,13 +47,11 @@ class States:
         if not isinstance(bookmarks, dict):
             return None
         kept = dict(bookmarks)
-        for stream in unpublished:
+        for stream, bookmark in unpublished.items():
             key = bookmark_key(kept, stream)
-            if key is None:
-                continue
-            del kept[key]
-            if self._openings.get(stream):
-                kept[key] = self._openings[stream]
+            kept.pop(key, None)
+            if bookmark is not None:
+                kept[key or stream] = bookmark
         return msgspec.json.encode({**value, "bookmarks": kept})
 
 

@@ -16,7 +16,7 @@ from lake_parquet.staging import Staging
 from target_lake_parquet.columns import PARENT, Kind, Plan, Table, UnknownKeyError, table_of
 from target_lake_parquet.decode import BadRecord, decode
 from target_lake_parquet.messages import Rows, SchemaMessage
-from target_lake_parquet.proof import Evidence
+from target_lake_parquet.proof import Evidence, is_incremental, is_resumable
 from target_lake_parquet.settings import Settings, StreamSettings
 
 BLOCK_BYTES = 16 * 2**20
@@ -157,14 +157,14 @@ class Stream:
         self.failure = self.failure or reason
         self.waiting = Rows(self.name)
 
-    def facts(self, proof: Proof, *, incremental: bool, resumed: bool) -> StreamFacts:
-        """What the lake must know of the stream to decide."""
+    def facts(self, proof: Proof, bookmark: Any) -> StreamFacts:  # noqa: ANN401 - any JSON value
+        """What the lake must know of the stream to decide; `bookmark` is its one in the last STATE."""
         return StreamFacts(
             owner=self.owner,
             keys=self.tables[""].keys,
             replication_keys=self.replication_keys,
-            incremental=incremental or bool(self.replication_keys),
-            resumed=resumed,
+            incremental=is_incremental(bookmark) or bool(self.replication_keys),
+            resumed=is_resumable(self.bookmark),
             version=self.evidence.version,
             origin=self.origin,
             proof=proof,
@@ -172,6 +172,7 @@ class Stream:
             on_incomplete=self.settings.on_incomplete,
             max_row_drop=self.settings.max_row_drop,
             hard_delete=self.settings.hard_delete,
+            bookmark=bookmark,
         )
 
     def family(self) -> Family:

@@ -18,7 +18,7 @@ from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from target_lake_parquet.cli import Interrupted, TargetCommand, check_config_files
 from target_lake_parquet.run import Run
-from target_lake_parquet.settings import SETTINGS, read_settings
+from target_lake_parquet.settings import SETTINGS, read_settings, unknown_settings
 
 
 class BlockReader(GenericSingerReader[bytes]):
@@ -75,6 +75,8 @@ class TargetLakeParquet(Target):
             validate_config=validate_config,
             setup_mapper=False,
         )
+        for name in unknown_settings(self.config):
+            self.logger.warning("The setting %s has no effect here; --about lists those that have.", name)
         self.run = Run(read_settings(self.config, os.environ), self.logger)
         self.message_reader = BlockReader(self.run)
 

@@ -209,7 +209,9 @@ def _convert_timestamp(values: Sequence[Any], _: int) -> Converted:
             )
             if parsed.null_count() == texts.null_count():
                 return Converted(parsed)
-    return _parsed(values, parse_timestamp, TIMESTAMP, "is not a date-time (ISO 8601)")
+    return _parsed(
+        values, parse_timestamp, TIMESTAMP, "is not a date-time (ISO 8601, years 1 to 9999 in UTC)"
+    )
 
 
 def _convert_date(values: Sequence[Any], _: int) -> Converted:
