@@ -1,0 +1,1 @@
+"""The lake: names, files, merges and commits."""

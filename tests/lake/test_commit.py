@@ -1,0 +1,256 @@
+"""The commit: children before their stream, one writer at a time, names that grow, files that stay."""
+
+import multiprocessing
+import shutil
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from lake_parquet import commit, files
+from lake_parquet.commit import ParquetOptions
+from lake_parquet.errors import LakeError
+from lake_parquet.footer import Owner
+from tests.lake.writer import ITEMS, Writer, frame
+
+SCHEMA = {"id": pl.Int64, "v": pl.String}
+ITEM_SCHEMA = {"_parent_id": pl.Int64, "_position": pl.Int64, "sku": pl.String}
+
+
+def rows(*pairs: tuple[int, str]) -> pl.DataFrame:
+    return frame([{"id": identity, "v": v} for identity, v in pairs], SCHEMA)
+
+
+def items(*triples: tuple[int, int, str]) -> list[pl.DataFrame]:
+    return [
+        frame([{"\0row": line, "_parent_id": identity, "_position": 0, "sku": sku}], ITEM_SCHEMA)
+        for line, identity, sku in triples
+    ] or [frame([], ITEM_SCHEMA)]
+
+
+def pairs(writer: Writer) -> list[tuple[int, str]]:
+    return sorted((row["id"], row["v"]) for row in writer.rows())
+
+
+def skus(writer: Writer) -> list[tuple[int, str]]:
+    return sorted((row["_parent_id"], row["sku"]) for row in writer.rows(ITEMS))
+
+
+class CrashError(BaseException):
+    """The process died."""
+
+
+def crash_at(monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
+    """Dies before the `nth` file gets its name."""
+    count = 0
+
+    def publish(temporary: Path, final: Path) -> None:
+        nonlocal count
+        count += 1
+        if count == nth:
+            raise CrashError
+        files.publish(temporary, final)
+
+    monkeypatch.setattr(commit, "publish", publish)
+
+
+@pytest.mark.parametrize("again", ["the same", "the source went back", "nothing"])
+def test_after_a_crash_between_child_and_stream_each_latest_is_whole_and_the_next_run_heals(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    writer.upsert(rows((1, "old"), (2, "old")), items=items((1, 1, "old"), (2, 2, "old")))
+    with monkeypatch.context() as patch:
+        crash_at(patch, 2)
+        with pytest.raises(CrashError):
+            writer.upsert(rows((1, "new")), items=items((1, 1, "new")))
+    assert pairs(writer) == [(1, "old"), (2, "old")]
+    assert skus(writer) == [(1, "new"), (2, "old")]  # whole, and ahead of its stream until the next run
+    if again == "the same":
+        writer.upsert(rows((1, "new")), items=items((1, 1, "new")))
+    elif again == "the source went back":
+        writer.upsert(rows((1, "old")), items=items((1, 1, "old")))
+    else:
+        writer.upsert(rows(), items=items())
+    expected = "new" if again == "the same" else "old"
+    assert pairs(writer) == [(1, expected), (2, "old")]
+    assert skus(writer) == [(1, expected), (2, "old")]
+    info = writer.lake.latest_snapshot("orders").info
+    assert info is not None
+    assert info.children == {ITEMS: writer.lake.latest_snapshot(ITEMS).path}
+
+
+def test_a_crash_before_the_first_file_leaves_the_lake_as_it_was(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer.upsert(rows((1, "old")), items=items((1, 1, "old")))
+    before = {path: path.read_bytes() for path in (writer.root / "raw").rglob("*.parquet")}
+    crash_at(monkeypatch, 1)
+    with pytest.raises(CrashError):
+        writer.upsert(rows((1, "new")), items=items((1, 1, "new")))
+    assert {path: path.read_bytes() for path in (writer.root / "raw").rglob("*.parquet")} == before
+
+
+def test_earlier_snapshots_never_change(writer: Writer) -> None:
+    kept: dict[Path, bytes] = {}
+    for nth in range(5):
+        writer.upsert(rows((nth % 2, f"{nth}")), items=items((1, nth % 2, f"{nth}")))
+        assert {path: path.read_bytes() for path in kept} == kept
+        kept = {path: path.read_bytes() for path in (writer.root / "raw").rglob("*.parquet")}
+    assert len(kept) == 10
+
+
+def test_names_grow_though_the_clock_goes_back(writer: Writer) -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    for nth, offset in enumerate([0, -3600, -3600, 0, 5, 4]):
+        writer.clock = noon + timedelta(seconds=offset)
+        writer.upsert(rows((nth, "x")))
+    assert writer.names() == [
+        "20260101T120000000000Z.parquet",
+        "20260101T120000000001Z.parquet",
+        "20260101T120000000002Z.parquet",
+        "20260101T120000000003Z.parquet",
+        "20260101T120005000000Z.parquet",
+        "20260101T120005000001Z.parquet",
+    ]
+    assert len(writer.rows()) == 6
+
+
+def test_a_child_and_its_stream_share_one_name_past_all_that_are_there(writer: Writer) -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    writer.clock = noon + timedelta(hours=1)
+    writer.upsert(rows((1, "a")), items=items((1, 1, "a")))
+    writer.clock = noon
+    writer.upsert(rows((1, "b")), items=items((1, 1, "b")))
+    assert writer.names()[-1] == writer.names(ITEMS)[-1] == "20260101T130000000001Z.parquet"
+
+
+def _append(root: Path, first: int, rounds: int) -> None:
+    writer = Writer(root)
+    for nth in range(rounds):
+        identity = first + nth
+        writer.upsert(rows((identity, "x")), items=items((1, identity, f"{identity}")))
+
+
+def test_writers_at_once_on_one_dataset_all_land(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_append, args=(tmp_path / "lake", 100 * n, 6)) for n in range(3)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+    writer = Writer(tmp_path / "lake")
+    expected = [100 * n + i for n in range(3) for i in range(6)]
+    assert [identity for identity, _ in pairs(writer)] == expected
+    assert [identity for identity, _ in skus(writer)] == expected
+    assert len(writer.names()) == 18
+
+
+def test_a_held_family_keeps_its_rows_aside_and_its_latest(writer: Writer) -> None:
+    writer.write([rows((1, "old"))], load_method="overwrite", items=items((1, 1, "old")))
+    stream, child = writer.write(
+        [rows((1, "new"))], load_method="overwrite", items=items((1, 1, "new")), proof="open"
+    )
+    assert (stream.status, child.status, stream.proof) == ("held", "held", "open")
+    assert (pairs(writer), skus(writer)) == ([(1, "old")], [(1, "old")])
+    kept = {
+        path.name: pl.read_parquet(path).to_dicts()
+        for path in (writer.root / ".incomplete").rglob("*.parquet")
+    }
+    assert kept == {
+        "orders.parquet": [{"id": 1, "v": "new"}],
+        "orders__items.parquet": [{"_parent_id": 1, "_position": 0, "sku": "new"}],
+    }
+    assert child.notes[0] == "held with orders"
+    assert stream.row_count == 1
+
+
+def test_a_child_that_vanished_from_the_schema_is_no_longer_of_the_family(writer: Writer) -> None:
+    writer.upsert(rows((1, "a")), items=items((1, 1, "a")))
+    writer.upsert(rows((2, "b")))
+    assert pairs(writer) == [(1, "a"), (2, "b")]
+    assert skus(writer) == [(1, "a")]
+
+
+def test_a_child_that_is_new_is_published_though_nothing_else_is(writer: Writer) -> None:
+    writer.upsert(rows((1, "a")))
+    writer.upsert(rows(), items=items())
+    assert skus(writer) == []
+    assert len(writer.names(ITEMS)) == 1
+
+
+def test_each_file_says_what_it_is(writer: Writer) -> None:
+    owner = Owner("orders", "acme", "shop")
+    writer.upsert(
+        rows((1, "a")), items=items((1, 1, "a")), owner=owner, origin="api", replication_keys=("v",)
+    )
+    base = writer.lake.latest_snapshot("orders").path
+    writer.upsert(
+        rows((2, "b")), items=items(), owner=owner, origin="api", replication_keys=("v",), version=7
+    )
+    info = writer.lake.latest_snapshot("orders").info
+    assert info is not None
+    assert (info.owner, info.origin, info.tap, info.load_method) == (owner, "api", "tap-test", "upsert")
+    assert (info.keys, info.replication_keys, info.row_count, info.base) == (("id",), ("v",), 1, None)
+    assert base != writer.lake.latest_snapshot("orders").path
+    child = writer.lake.latest_snapshot(ITEMS).info
+    assert child is not None
+    assert child.owner == Owner("orders", "acme", "shop", "items")
+    assert child.keys == ("_parent_id", "_position")
+
+
+def test_a_missing_file_of_the_family_is_told_and_changes_nothing(writer: Writer) -> None:
+    writer.upsert(rows((1, "a")), items=items((1, 1, "a")))
+    shutil.rmtree(writer.root / "raw" / ITEMS)
+    with pytest.raises(LakeError, match=r"orders__items/.*cannot be read"):
+        writer.upsert(rows((2, "b")), items=items((1, 2, "b")))
+    assert pairs(writer) == [(1, "a")]
+
+
+@pytest.mark.parametrize("name", ["99991231T235959999999Z.parquet", "20269999T000000000000Z.parquet"])
+def test_a_planted_name_that_none_can_follow_is_told(writer: Writer, name: str) -> None:
+    writer.upsert(rows((1, "a")), items=items((1, 1, "a")))
+    (writer.root / "raw" / ITEMS / name).touch()
+    with pytest.raises(LakeError, match="no name can follow"):
+        writer.upsert(rows((1, "b")), items=items((1, 1, "b")))
+    assert pairs(writer) == [(1, "a")]
+
+
+def test_a_file_of_other_making_is_never_built_upon(writer: Writer) -> None:
+    folder = writer.root / "raw" / "orders"
+    folder.mkdir(parents=True)
+    pl.DataFrame({"id": [1]}).write_parquet(folder / "20260101T000000000000Z.parquet")
+    (one,) = writer.upsert(rows((1, "a")))
+    assert one.status == "held"
+    assert "was not written by this project" in one.notes[0]
+
+
+OPTIONS: list[tuple[ParquetOptions, str]] = [
+    (ParquetOptions("zstd"), "ZSTD"),
+    (ParquetOptions("snappy"), "SNAPPY"),
+    (ParquetOptions("gzip", 9), "GZIP"),
+    (ParquetOptions("lz4"), "LZ4"),
+    (ParquetOptions("uncompressed"), "UNCOMPRESSED"),
+]
+
+
+@pytest.mark.parametrize(("options", "codec"), OPTIONS)
+def test_a_file_is_compressed_as_asked(writer: Writer, options: ParquetOptions, codec: str) -> None:
+    writer.options = options
+    writer.upsert(rows((1, "a")))
+    metadata = _metadata(writer)
+    assert metadata.row_group(0).column(0).compression == codec
+
+
+def test_row_groups_have_the_size_asked_for(writer: Writer) -> None:
+    writer.options = ParquetOptions(row_group_rows=1000)
+    writer.upsert(rows(*((i, "a") for i in range(2500))))
+    metadata = _metadata(writer)
+    assert [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)] == [1000, 1000, 500]
+
+
+def _metadata(writer: Writer) -> Any:
+    return pq.read_metadata(writer.root / writer.lake.latest_snapshot("orders").path)

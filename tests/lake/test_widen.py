@@ -1,0 +1,112 @@
+"""Two versions of a column: the type that holds both exactly, and what their values become."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import polars as pl
+import pytest
+
+from lake_parquet.widen import unite
+
+TIMESTAMP = pl.Datetime("us", "UTC")
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+FIRST = datetime(1, 1, 1, tzinfo=UTC)
+BIG = 2**53 + 1
+TENTH = Decimal("0.1")
+
+Column = tuple[Any, list[Any]]
+
+CASES: list[tuple[str, Column, Column, Any, list[Any]]] = [
+    ("equal", (pl.Int64, [1]), (pl.Int64, [2]), pl.Int64, [1, 2]),
+    ("int and float", (pl.Int64, [1]), (pl.Float64, [0.5]), pl.Float64, [1.0, 0.5]),
+    ("int that a float cannot hold", (pl.Int64, [BIG]), (pl.Float64, [0.5]), pl.String, [str(BIG), "0.5"]),
+    (
+        "greatest int and float",
+        (pl.Int64, [2**63 - 1]),
+        (pl.Float64, [0.5]),
+        pl.String,
+        [str(2**63 - 1), "0.5"],
+    ),
+    (
+        "int and decimal",
+        (pl.Int64, [3]),
+        (pl.Decimal(38, 1), [TENTH]),
+        pl.Decimal(38, 1),
+        [Decimal(3), TENTH],
+    ),
+    (
+        "float and decimal",
+        (pl.Float64, [0.1]),
+        (pl.Decimal(38, 1), [TENTH]),
+        pl.Decimal(38, 1),
+        [TENTH, TENTH],
+    ),
+    (
+        "float past a decimal",
+        (pl.Float64, [1e300]),
+        (pl.Decimal(38, 1), [TENTH]),
+        pl.String,
+        ["1e+300", "0.1"],
+    ),
+    (
+        "two scales",
+        (pl.Decimal(38, 2), [TENTH]),
+        (pl.Decimal(38, 1), [TENTH]),
+        pl.Decimal(38, 2),
+        [TENTH, TENTH],
+    ),
+    (
+        "a scale with no room",
+        (pl.Decimal(38, 0), [Decimal(10**37)]),
+        (pl.Decimal(38, 5), [TENTH]),
+        pl.String,
+        [str(10**37), "0.10000"],
+    ),
+    (
+        "date and timestamp",
+        (pl.Date, [date(2026, 1, 1)]),
+        (TIMESTAMP, [NOON]),
+        TIMESTAMP,
+        [NOON.replace(hour=0), NOON],
+    ),
+    ("bool and int", (pl.Boolean, [True]), (pl.Int64, [1]), pl.String, ["true", "1"]),
+    (
+        "timestamp and string",
+        (TIMESTAMP, [FIRST]),
+        (pl.String, ["x"]),
+        pl.String,
+        ["0001-01-01T00:00:00.000000Z", "x"],
+    ),
+    ("date and int", (pl.Date, [date(2026, 1, 1)]), (pl.Int64, [1]), pl.String, ["2026-01-01", "1"]),
+    ("nothing but nulls", (pl.Int64, [None]), (pl.String, [None]), pl.String, [None, None]),
+]
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "dtype", "values"), [case[1:] for case in CASES], ids=[c[0] for c in CASES]
+)
+def test_a_column_widens_to_what_holds_every_value(
+    left: Column, right: Column, dtype: Any, values: list[Any]
+) -> None:
+    for order in (1, -1):
+        frames = [pl.LazyFrame({"a": pl.Series(own, dtype=kind)}) for kind, own in (left, right)[::order]]
+        united, notes = unite(frames)
+        found = pl.concat(united).collect()["a"]
+        assert found.dtype == dtype
+        assert found.to_list() == values[::order]
+        assert bool(notes) == (left[0] != right[0])
+
+
+def test_frames_get_each_others_columns_in_order_of_appearance() -> None:
+    united, notes = unite([pl.LazyFrame({"a": [1], "b": ["x"]}), pl.LazyFrame({"c": [True], "a": [2]})])
+    assert pl.concat(united).collect().to_dicts() == [
+        {"a": 1, "b": "x", "c": None},
+        {"a": 2, "b": None, "c": True},
+    ]
+    assert notes == []
+
+
+def test_what_was_widened_is_noted_once() -> None:
+    _, notes = unite([pl.LazyFrame({"a": [1]}), pl.LazyFrame({"a": [2]}), pl.LazyFrame({"a": ["x"]})])
+    assert notes == ["column a widened from int64 to string"]
