@@ -141,7 +141,6 @@ USAGE = {
     "unknown value": (b'{"load_method": "merge"}', "'merge' is not one of"),
     "wrong kind": (b'{"tenant_id": 5}', "5 is not of type"),
     "misspelt setting": (b'{"load_metod": "upsert"}', "did you mean 'load_method'?"),
-    "a setting of the SDK that has no effect here": (b'{"stream_maps": {}}', "no setting 'stream_maps'"),
     "separator in the tenant": (b'{"tenant_id": "a__b"}', "holds '__'"),
     "separator in the source": (b'{"source": "a__b"}', "holds '__'"),
     "level out of range": (b'{"compression_level": 23}', "compression_level 23"),
@@ -162,6 +161,11 @@ def test_wrong_usage_is_one_line_and_exit_code_2(place: Place, case: str) -> Non
     assert_clear(ended.err)
     assert message in ended.err
     assert sorted(one.name for one in place.folder.iterdir() if one.is_dir()) == []
+
+
+def test_a_setting_that_has_no_effect_is_named_in_the_log(place: Place) -> None:
+    ended = place.good(ORDERS, stream_maps={"orders": {"name": None}})
+    assert "stream_maps" in ended.err
 
 
 def test_a_lake_root_that_cannot_be_written_is_one_line(place: Place) -> None:
