@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tap_common.http import JsonApi
 
+from tap_common.http import JsonApi
 from tests.emulators.shopify import ShopifyServer, TokenBucket
 
 TOKEN = "shpat_0123456789abcdef"  # noqa: S105 - opens the emulator only

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from singer_sdk.singerlib import Catalog
+
 from tap_shopify.tap import TapShopify
 
 TAP = Path(sys.executable).parent / "tap-shopify"

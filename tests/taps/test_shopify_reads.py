@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from importlib.resources import files
 from typing import Any
 
 import pytest
 import requests
-import tap_shopify
 from graphql import NoDeprecatedCustomRule, build_schema, parse, specified_rules, validate
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+
+import tap_shopify
+from scripts.generate_shopify_schemas import generate, load
 from tap_shopify.graphql import Query
 from tap_shopify.tap import TapShopify
-
-from scripts.generate_shopify_schemas import generate, load
 from tests.emulators.shopify import ShopifyServer, TokenBucket
 from tests.emulators.shopify.schema import SCHEMA_FILE
 from tests.taps.conftest import TOKEN
@@ -26,7 +27,7 @@ QUERIES = files(tap_shopify) / "queries"
 
 
 def truth(shop: ShopifyServer, stream: str) -> dict[int, dict[str, Any]]:
-    """Return the shop's rows by id, asked for with large nested pages, renamed by the look of the reply alone."""
+    """Return the shop's rows by id, asked for with large nested pages, renamed by the look of them alone."""
     document = QUERIES.joinpath(f"{stream}.graphql").read_text(encoding="utf-8")
     document = re.sub(r"\(first: \d+", "(first: 250", document)
     shop.bucket = TokenBucket(capacity=1_000_000)
@@ -106,10 +107,10 @@ def test_nested_lists_past_their_first_page_are_whole(shop: ShopifyServer, confi
 
     assert max(len(ids) for ids in lines.values()) > 50
     assert max(len(ids) for ids in variants.values()) > 50
-    assert sorted(sum(lines.values(), [])) == sorted(
+    assert sorted(itertools.chain(*lines.values())) == sorted(
         line["id"] for order in shop.store.rows("orders") for line in order["lineItems"]
     )
-    assert sorted(sum(variants.values(), [])) == sorted(shop.store.ids("productVariants"))
+    assert sorted(itertools.chain(*variants.values())) == sorted(shop.store.ids("productVariants"))
 
 
 def test_money_stays_the_text_that_shopify_sent(config: dict[str, Any]) -> None:
@@ -211,9 +212,9 @@ def test_a_run_with_nothing_new_still_ends_with_a_state(shop: ShopifyServer, con
 
 
 def test_a_run_cut_at_any_page_goes_on_without_loss(
-    shop: ShopifyServer, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(TapShopify(config=config).streams["orders"]), "page_size", 20)
+    monkeypatch.setattr(type(TapShopify(config=config).streams["orders"]), "page_size", 30)
     whole = read(config, streams=("orders",))
     states = [message["value"] for message in whole.kind("STATE")]
 

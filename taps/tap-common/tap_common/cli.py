@@ -49,15 +49,20 @@ class TapCommand(click.Command):
             signal.signal(number, stop)
         try:
             return super().main(*args, **kwargs)
-        except BrokenPipeError:
-            # The reader died; what it says matters, not what we add. Python would complain at exit otherwise.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            self._tell("The program that reads this tap's output has stopped.", 1)
         except TapError as error:
             self._tell(str(error), error.exit_code)
         except Exception as error:  # noqa: BLE001 - the last resort; the traceback is one setting away
             level = f"{str(self.name).upper().replace('-', '_')}_LOGLEVEL=DEBUG"
             self._tell(f"Unexpected {type(error).__name__}: {foreign(error)}. Set {level} to see where.", 1)
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        """Run the tap; say so when nobody reads it any more, which click would keep to itself."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # What is left in the buffer cannot be written either; Python would complain of it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise TapError("The program that reads this tap's output has stopped.") from None
 
     def _tell(self, message: str, code: int) -> None:
         self.logger.error("%s", foreign(message, 2000), exc_info=self.logger.isEnabledFor(logging.DEBUG))

@@ -181,8 +181,8 @@ def origin_of(config: Mapping[str, Any], credentials: tuple[str, ...], tap_name:
         )
     if config.get("stub_data") == "never":
         raise ConfigError(
-            f"No credentials: {names} are missing and stub_data is 'never'. Set them in the config file or as "
-            f"the environment variables {variables}."
+            f"No credentials: {names} are missing and stub_data is 'never'. Set them in the config file or "
+            f"as the environment variables {variables}."
         )
     return "stub"
 

@@ -1,6 +1,6 @@
 """The conformance kit: finds every tap in a folder and holds it to docs/tap-contract.md.
 
-`discover` returns the taps, `CHECKS` the rules by name; a check takes a tap and returns sentences about what is
+`discover` returns the taps, `CHECKS` the rules by name; a check takes a tap and returns sentences on what is
 wrong, none if all is well. Waivers are data: `{("tap-shopify", "files"): "reason"}`.
 """
 
@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
 from tap_common.stream import ANNOTATION, CommonStream
 from tap_common.tap import CommonTap

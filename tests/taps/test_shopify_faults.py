@@ -1,0 +1,249 @@
+"""What can go wrong on the way: retried where it helps, else one clear error; never a loop, never silence."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from tap_common.errors import ApiError, ConfigError, RetryableError
+from tap_common.http import JsonApi
+from tap_shopify.client import ShopifyClient, origin_of_shop
+from tap_shopify.streams import Customers, Orders
+from tests.emulators.shopify import Fault, ShopifyServer, TokenBucket
+from tests.taps.conftest import TOKEN
+from tests.taps.singer import read
+
+HELPED_BY_ANOTHER_TRY = {
+    "429": Fault.status(429, retry_after=0.01),
+    "429 without Retry-After": Fault.status(429),
+    "500": Fault.status(500),
+    "502 as HTML": Fault.status(502),
+    "503": Fault.status(503),
+    "page of a proxy": Fault.html(),
+    "cut before the headers": Fault.cut("start"),
+    "cut after the headers": Fault.cut("headers"),
+    "cut in the body": Fault.cut("body"),
+    "half of the JSON": Fault.truncated_json(),
+    "INTERNAL_SERVER_ERROR": Fault.internal_error(),
+    "THROTTLED": Fault.throttled(),
+}
+FINAL = {
+    "400": (Fault.status(400), "refused the request"),
+    "402": (Fault.status(402), "frozen"),
+    "403": (Fault.status(403), "denies access"),
+    "404": (Fault.status(404), "No such shop, or no API version 2026-10"),
+    "423": (Fault.status(423), "locked"),
+    "redirect": (Fault.redirect("https://evil.example/steal"), "redirects to https://evil.example"),
+    "ACCESS_DENIED": (Fault.graphql_error("ACCESS_DENIED", "Access denied for orders field."), "read scope"),
+    "MAX_COST_EXCEEDED": (Fault.graphql_error("MAX_COST_EXCEEDED", "too much"), "1000 points"),
+    "undefinedField": (Fault.graphql_error("undefinedField", "Field 'x' doesn't exist"), "api_version"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Orders, "page_size", 50)
+    monkeypatch.setattr(Customers, "page_size", 8)
+
+
+@pytest.mark.parametrize("name", HELPED_BY_ANOTHER_TRY)
+def test_a_passing_fault_costs_nothing(shop: ShopifyServer, config: dict[str, Any], name: str) -> None:
+    rule = shop.faults.add(HELPED_BY_ANOTHER_TRY[name], nth=2, times=2, root="customers")
+
+    rows = read(config, streams=("customers",)).rows("customers")
+
+    assert rule.fired == 2
+    assert sorted(row["admin_graphql_api_id"] for row in rows) == sorted(shop.store.ids("customers"))
+
+
+@pytest.mark.parametrize("name", HELPED_BY_ANOTHER_TRY)
+def test_a_fault_that_stays_ends_the_run(
+    shop: ShopifyServer, config: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ShopifyClient, "longest_throttle", 3)
+    rule = shop.faults.add(HELPED_BY_ANOTHER_TRY[name], times=None, root="customers")
+
+    with pytest.raises(ApiError):
+        read({**config, "max_tries": 3}, streams=("customers",))
+
+    assert rule.fired == 3
+
+
+@pytest.mark.parametrize("name", FINAL)
+def test_what_another_try_cannot_help_is_not_tried_again(
+    shop: ShopifyServer, config: dict[str, Any], name: str
+) -> None:
+    fault, words = FINAL[name]
+    rule = shop.faults.add(fault, times=None, root="customers")
+
+    with pytest.raises(ApiError, match=words) as caught:
+        read(config, streams=("customers",))
+
+    assert rule.fired == 1
+    assert not isinstance(caught.value, RetryableError)
+    assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault.repeated_cursor(1), Fault.repeated_cursor(2), Fault.repeated_cursor(3)]
+)
+def test_cursors_that_go_round_end_the_run(shop: ShopifyServer, config: dict[str, Any], fault: Fault) -> None:
+    shop.faults.add(fault, times=None, root="customers")
+
+    with pytest.raises(ApiError, match=r"Stream customers: .* a second time"):
+        read(config, streams=("customers",))
+
+    assert len(shop.requests) <= fault.length + 3
+
+
+def test_more_pages_without_a_cursor_end_the_run(shop: ShopifyServer, config: dict[str, Any]) -> None:
+    shop.faults.add(Fault.null_cursor(), root="customers")
+
+    with pytest.raises(ApiError, match="more pages but gives no cursor"):
+        read(config, streams=("customers",))
+
+
+@pytest.mark.parametrize("fault", [Fault.null_cursor("line_items"), Fault.repeated_cursor(1, "line_items")])
+def test_nested_pages_are_guarded_too(shop: ShopifyServer, config: dict[str, Any], fault: Fault) -> None:
+    shop.faults.add(fault, times=None)
+
+    with pytest.raises(ApiError, match=r"Stream orders, line_items of gid://shopify/Order/\d+: "):
+        read(config, streams=("orders",))
+
+
+def test_a_filter_shopify_does_not_understand_is_an_error(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shopify would drop it and send every order."""
+    execute = ShopifyClient.execute
+
+    def misspelt(self: ShopifyClient, query: str, variables: dict[str, Any], what: str, **rest: Any) -> Any:
+        return execute(self, query, {**variables, "query": "changed_at:>='2026-01-01'"}, what, **rest)
+
+    monkeypatch.setattr(ShopifyClient, "execute", misspelt)
+
+    with pytest.raises(ApiError, match="did not understand the filter"):
+        read(config, streams=("orders",))
+
+
+def test_another_served_version_is_told_once(
+    config: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    read({**config, "api_version": "2025-01"}, streams=("customers",))
+
+    told = [record.getMessage() for record in caplog.records if "API version" in record.getMessage()]
+    assert len(told) == 1
+    assert "You asked for API version 2025-01, Shopify serves 20" in told[0]
+
+
+def test_the_bucket_is_obeyed_without_being_throttled(shop: ShopifyServer, config: dict[str, Any]) -> None:
+    """A plan so small that every page has to wait."""
+    shop.bucket = TokenBucket(capacity=800, restore_rate=2_000)
+
+    started = time.monotonic()
+    rows = read(config, streams=("orders",)).rows("orders")
+
+    assert len(rows) == 120
+    spent = sum(request.points or 0 for request in shop.requests)
+    assert time.monotonic() - started >= (spent - 800) / 2_000 * 0.5
+    throttled = [request for request in shop.requests if request.points is None and request.status == 200]
+    assert len(throttled) <= 2, "only a query whose cost is not known yet may be refused"
+
+
+class Elsewhere(BaseHTTPRequestHandler):
+    """Notes who calls."""
+
+    calls: list[dict[str, str]]
+
+    def do_POST(self) -> None:
+        """Note the headers."""
+        self.calls.append(dict(self.headers))
+        self.send_response(200)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        """Note the headers of a GET, which some redirects turn a POST into."""
+        self.do_POST()
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """A second origin, where no token may arrive."""
+    Elsewhere.calls = []
+    server = HTTPServer(("127.0.0.1", 0), Elsewhere)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/", Elsewhere.calls
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
+def test_no_redirect_carries_the_token_away(
+    shop: ShopifyServer, config: dict[str, Any], elsewhere: tuple[str, list[dict[str, str]]], code: int
+) -> None:
+    address, calls = elsewhere
+    shop.faults.add(Fault.redirect(address, code))
+
+    with pytest.raises(ApiError, match="redirects"):
+        read(config)
+
+    assert calls == []
+
+
+def test_a_slow_answer_is_given_up_and_asked_for_again(
+    shop: ShopifyServer, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(JsonApi, "read_timeout", 0.3)
+    rule = shop.faults.add(Fault.slow(1.0), root="customers")
+
+    assert len(read(config, streams=("customers",)).rows("customers")) == 24
+    assert rule.fired == 1
+
+
+@pytest.mark.parametrize(
+    ("domain", "origin"),
+    [
+        ("acme", "https://acme.myshopify.com"),
+        ("acme.myshopify.com", "https://acme.myshopify.com"),
+        ("ACME.myshopify.com", "https://acme.myshopify.com"),
+        (" https://acme.myshopify.com/ ", "https://acme.myshopify.com"),
+        ("127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://localhost:8080/", "http://localhost:8080"),
+        ("localhost", "http://localhost"),
+        ("[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_ways_to_name_a_shop(domain: str, origin: str) -> None:
+    assert origin_of_shop(domain) == origin
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "http://acme.myshopify.com",
+        "acme.example.com",
+        "evil.example/.myshopify.com",
+        "evil.example#.myshopify.com",
+        "me:pw@acme.myshopify.com",
+        "acme.myshopify.com:444",
+        "acme.myshopify.com/admin",
+        "acme.myshopify.com.evil.example",
+        "127.0.0.1.evil.example",
+        "ftp://localhost",
+        "localhost:port",
+        "a b",
+        "-acme",
+        "//",
+    ],
+)
+def test_what_is_no_shop_is_refused(domain: str) -> None:
+    with pytest.raises(ConfigError, match="shop_domain"):
+        origin_of_shop(domain)
