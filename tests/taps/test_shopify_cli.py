@@ -24,7 +24,7 @@ from tests.taps.singer import TAP, Output, Run, run
 def shop() -> Iterator[ShopifyServer]:
     """A small shop, with one order more than fits a page."""
     bucket = TokenBucket(capacity=100_000, restore_rate=5_000)
-    with ShopifyServer(token=TOKEN, orders=51, customers=5, products=3, bucket=bucket) as server:
+    with ShopifyServer(token=TOKEN, orders=101, customers=5, products=3, bucket=bucket) as server:
         yield server
 
 

@@ -246,7 +246,12 @@ class ShopifyStream(CommonStream):
                 variables = {"id": part.parent, "first": REST_PAGE, "after": cursor}
                 data = self._tap.client.execute(query, variables, f"{self.name}.{part.column.name}")
                 if data.get("node") is None:
-                    # Deleted while it was read; the next run will not see it either.
+                    logger.warning(
+                        "%s was deleted while it was read; it is sent with the %d %s read so far.",
+                        foreign(part.parent, 100),
+                        len(part.rows),
+                        part.column.name,
+                    )
                     break
                 page = self._connection(data["node"], part.column.name)
                 for row in page["nodes"]:

@@ -16,11 +16,11 @@ class Orders(ShopifyStream):
     """Orders with line items, shipping lines, taxes, discounts and addresses; a refund moves `updated_at`."""
 
     name = "orders"
-    page_size = 50
+    page_size = 100
 
 
 class Products(ShopifyStream):
     """Products with variants and options."""
 
     name = "products"
-    page_size = 50
+    page_size = 100
