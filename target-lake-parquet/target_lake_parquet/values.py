@@ -55,7 +55,10 @@ def parse_number(text: str) -> float | Decimal:
     number = float(text)
     # 15 significant digits survive a float64 where it is neither denormal nor overflown
     surely_exact = len(text) <= SHORT and (TINY < abs(number) < HUGE or not text.strip("-0."))
-    return number if surely_exact else Decimal(text)
+    try:
+        return number if surely_exact else Decimal(text)
+    except InvalidOperation:  # an exponent of twenty digits: past what even a Decimal holds
+        raise ValueError("a number has too large an exponent") from None
 
 
 def is_float_exact(number: Decimal) -> bool:

@@ -1,0 +1,113 @@
+"""Lines in, messages out: what is read, what is refused, and with which words."""
+
+import io
+import json
+
+import pytest
+
+from target_lake_parquet.messages import (
+    MAX_ROWS,
+    ActivateVersion,
+    BadLine,
+    CutLine,
+    Message,
+    Rows,
+    SchemaMessage,
+    StateMessage,
+    UnreadableRecord,
+    read_messages,
+)
+
+
+def read(*lines: bytes | str, limit: int = 2**20) -> list[Message]:
+    data = b"".join(line if isinstance(line, bytes) else line.encode() + b"\n" for line in lines)
+    return list(read_messages(io.BytesIO(data), limit))
+
+
+def row(stream: str, value: int) -> str:
+    return json.dumps({"type": "RECORD", "stream": stream, "record": {"id": value}})
+
+
+def test_records_of_one_stream_come_together_until_something_else_does() -> None:
+    state = '{"type": "STATE", "value": {"a": 1}}'
+    found = read(row("a", 1), row("a", 2), row("b", 3), row("a", 4), state, row("a", 5))
+    told = [(one.stream, one.lines) if isinstance(one, Rows) else type(one) for one in found]
+    assert told == [("a", [1, 2]), ("b", [3]), ("a", [4]), StateMessage, ("a", [6])]
+    assert isinstance(found[0], Rows)
+    assert [bytes(raw) for raw in found[0].records] == [b'{"id": 1}', b'{"id": 2}']
+
+
+def test_a_long_run_of_records_is_handed_on_in_parts() -> None:
+    found = read(*(row("a", i) for i in range(MAX_ROWS + 1)))
+    assert [len(one.lines) for one in found if isinstance(one, Rows)] == [MAX_ROWS, 1]
+
+
+def test_control_messages_are_read_whatever_their_case_or_extra_fields() -> None:
+    found = read(
+        '{"type": "Schema", "stream": "a", "schema": {"x": 1}, "key_properties": ["id"], "more": 1}',
+        '{"type":"SCHEMA", "stream": "b", "schema": {}, "key_properties": null, "bookmark_properties":"at"}',
+        '{"type": "state", "value":  {"b" :1} }',
+        '{"type": "ACTIVATE_VERSION", "stream": "a", "version": 7}',
+    )
+    assert found == [
+        SchemaMessage(1, "a", {"x": 1}, ("id",), ()),
+        SchemaMessage(2, "b", {}, (), ("at",)),
+        StateMessage(3, b'{"b" :1}', {"b": 1}),
+        ActivateVersion(4, "a", 7),
+    ]
+
+
+def test_blank_lines_and_carriage_returns_are_left_out_but_counted() -> None:
+    found = read("", "  \r", row("a", 1) + "\r", "")
+    assert [one.lines for one in found if isinstance(one, Rows)] == [[3]]
+
+
+def test_a_last_line_without_its_end_is_taken_if_whole_and_told_if_cut() -> None:
+    whole = row("a", 1).encode()
+    (one,) = read(whole)
+    assert isinstance(one, Rows)
+    rows, cut = read(row("a", 1), whole[:-1])
+    assert isinstance(rows, Rows)
+    assert cut == CutLine(2)
+    assert read(b'{"type": "RECORD", "stre') == [CutLine(1)]
+    assert read(b"   ") == []
+
+
+@pytest.mark.parametrize(
+    "line", ["hello", "[]", "1", "null", '{"type": 5}', "{}", '{"type": "STATE", "value": {}}x']
+)
+def test_a_line_that_is_no_message_is_refused_with_its_number(line: str) -> None:
+    with pytest.raises(BadLine, match="line 2 is no Singer message"):
+        read(row("a", 1), line)
+
+
+def test_a_record_that_only_a_lenient_reader_takes_fails_its_stream() -> None:
+    found = read('{"type": "RECORD", "stream": "a", "record": {"n": NaN}}', row("a", 1))
+    assert isinstance(found[0], UnreadableRecord)
+    assert (found[0].line, found[0].stream) == (1, "a")
+    assert isinstance(found[1], Rows)
+
+
+def test_a_line_past_the_limit_is_refused_before_it_is_held() -> None:
+    class Endless(io.RawIOBase):
+        taken = 0
+
+        def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+            self.taken += len(buffer)
+            buffer[:] = b"x" * len(buffer)
+            return len(buffer)
+
+        def readable(self) -> bool:
+            return True
+
+    source = Endless()
+    with pytest.raises(BadLine, match="line 1 is longer than 1 MiB: set max_line_mb higher"):
+        list(read_messages(io.BufferedReader(source), 2**20))
+    assert source.taken < 2**22
+
+
+def test_a_line_at_the_limit_is_taken() -> None:
+    line = row("a", 1).encode() + b"\n"
+    assert read(line, limit=len(line)) != []
+    with pytest.raises(BadLine):
+        read(line, limit=len(line) - 1)
