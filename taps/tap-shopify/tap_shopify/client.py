@@ -80,8 +80,8 @@ class ShopifyClient:
         """Return the shop's own name for itself, `acme.myshopify.com`; the first thing that is asked."""
         source = QUERIES.joinpath("account.graphql").read_text(encoding="utf-8")
         # Fewer tries than later on: who mistyped the address wants to know now.
-        data = self.execute(source, {}, "shop", tries=min(self.api.tries, 3))
-        return str(data["shop"]["myshopifyDomain"]).lower()
+        data = self.execute(Query(source).text, {}, "shop", tries=min(self.api.tries, 3))
+        return str(data["shop"]["myshopify_domain"]).lower()
 
     def execute(
         self, query: str, variables: Mapping[str, Any], what: str, *, tries: int | None = None
