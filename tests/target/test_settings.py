@@ -1,0 +1,210 @@
+"""Each setting that `--about` lists, and the effect it has. A setting without such a test fails."""
+
+import json
+from typing import Any
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from target_lake_parquet.settings import SETTINGS, read_settings, unknown_settings
+from tests.target.command import Place
+from tests.target.messages import INTEGER, KEY, MOMENT, STRING, activate, bookmark, record, schema
+
+ITEMS = {"type": "array", "items": {"type": "object", "properties": {"sku": STRING, "tags": {
+    "type": "array", "items": {"type": "object", "properties": {"t": STRING}}}}}}  # fmt: skip
+WHO = {"type": "object", "properties": {"at": {"type": "object", "properties": {"zip": STRING}}}}
+HEAD = schema("s", {"id": KEY, "n": STRING})
+ONE, TWO = record("s", id=1, n="a"), record("s", id=2, n="b")
+
+
+def test_every_setting_of_about_has_a_test_that_shows_its_effect(place: Place) -> None:
+    about = json.loads(place.command("target-lake-parquet", "--about", "--format", "json").out)
+    listed = set(about["settings"]["properties"])
+    assert listed == set(SETTINGS["properties"])
+    shown = {name for name in listed if any(test.startswith(f"test_{name}_") for test in globals())}
+    assert listed - shown == set()
+
+
+def metadata(place: Place, dataset: str = "s") -> Any:
+    return pq.read_metadata(place.root / place.lake.latest_snapshot(dataset).path)
+
+
+def test_lake_root_is_where_the_lake_stands(place: Place) -> None:
+    place.good(HEAD, ONE, lake_root=str(place.folder / "elsewhere"))
+    assert [one.name for one in (place.folder / "elsewhere/raw").iterdir()] == ["s"]
+    place.good(HEAD, ONE, lake_root=None)
+    assert (place.folder / "storage/lake/raw/s").is_dir()
+
+
+def test_tenant_id_names_the_dataset_and_stands_in_every_row(place: Place) -> None:
+    place.good(
+        schema("s", {"id": KEY, "items": ITEMS}), record("s", id=1, items=[{"sku": "x"}]), tenant_id="acme"
+    )
+    assert place.datasets() == ["acme_s", "acme_s__items", "acme_s__items__tags"]
+    assert place.rows("acme_s") == [{"_tenant": "acme", "id": 1}]
+    assert place.frame("acme_s__items")["_tenant"].to_list() == ["acme"]
+
+
+def test_tenant_column_names_that_column_or_leaves_it_out(place: Place) -> None:
+    place.good(HEAD, ONE, tenant_id="acme", tenant_column="shop")
+    assert place.frame("acme_s").columns == ["shop", "id", "n"]
+    place.good(HEAD, ONE, tenant_id="bolt", tenant_column="")
+    assert place.frame("bolt_s").columns == ["id", "n"]
+
+
+def test_source_names_the_dataset_before_meltano_and_the_tap_do(place: Place) -> None:
+    marked = schema("s", {"id": KEY}, mark={"source": "marked", "origin": "api"})
+    meltano = {"MELTANO_EXTRACT__LOAD_SCHEMA": "tap_shop"}
+    place.run(marked)
+    place.run(marked, env=meltano)
+    place.run(marked, env=meltano, source="set")
+    assert place.datasets() == ["marked_s", "set_s", "shop_s"]
+    assert place.summary("set_s")["source"] == "set_api"
+
+
+def test_tap_stands_in_the_run_and_in_the_file_before_meltanos_name(place: Place) -> None:
+    meltano = {"MELTANO_EXTRACTOR_NAME": "tap-shop--acme"}
+    place.run(HEAD, ONE, env=meltano)
+    assert place.record()["tap"] == "tap-shop--acme"
+    place.run(HEAD, TWO, env=meltano, tap="tap-mine", load_method="append-only")
+    info = place.lake.latest_snapshot("s").info
+    assert info is not None
+    assert (place.record()["tap"], info.tap) == ("tap-mine", "tap-mine")
+
+
+@pytest.mark.parametrize("codec", ["zstd", "snappy", "gzip", "lz4", "uncompressed"])
+def test_compression_is_the_files_codec(place: Place, codec: str) -> None:
+    place.good(HEAD, ONE, compression=codec)
+    assert metadata(place).row_group(0).column(0).compression == codec.upper()
+
+
+def test_compression_level_makes_the_file_smaller(place: Place) -> None:
+    rows = [record("s", id=i, n=f"{i * i} {i % 97} {i % 13} words words") for i in range(20_000)]
+    sizes = []
+    for level in (1, 22):
+        place.good(HEAD, *rows, source=f"l{level}", compression_level=level)
+        sizes.append(place.summary(f"l{level}_s")["bytes"])
+    assert sizes[1] < sizes[0]
+
+
+def test_row_group_rows_is_the_size_of_row_groups(place: Place) -> None:
+    place.good(HEAD, *(record("s", id=i) for i in range(25)), row_group_rows=10)
+    found = metadata(place)
+    assert [found.row_group(i).num_rows for i in range(found.num_row_groups)] == [10, 10, 5]
+
+
+def test_max_line_mb_refuses_longer_lines(place: Place) -> None:
+    long = record("s", id=1, n="x" * 2**20)
+    assert "line 2 is longer than 1 MiB" in place.run(HEAD, long, max_line_mb=1).err
+    place.good(HEAD, long, max_line_mb=2)
+
+
+@pytest.mark.parametrize(
+    ("method", "ids"), [("auto", [2]), ("overwrite", [2]), ("upsert", [1, 2]), ("append-only", [1, 1, 2])]
+)
+def test_load_method_says_what_a_snapshot_holds(place: Place, method: str, ids: list[int]) -> None:
+    again = [ONE] if method == "append-only" else []
+    place.good(HEAD, ONE, load_method=method)
+    place.good(HEAD, *again, TWO, load_method=method, max_row_drop=1)
+    assert [row["id"] for row in place.rows("s")] == ids
+
+
+def test_arrays_may_stay_json_text(place: Place) -> None:
+    lines = [schema("s", {"id": KEY, "items": ITEMS}), record("s", id=1, items=[{"sku": "x"}])]
+    place.good(*lines, arrays="json")
+    assert place.datasets() == ["s"]
+    assert place.rows("s") == [{"id": 1, "items": '[{"sku":"x"}]'}]
+    info = place.lake.latest_snapshot("s").info
+    assert info is not None
+    assert info.json_columns == ("items",)
+
+
+def test_split_depth_is_the_levels_of_child_datasets(place: Place) -> None:
+    lines = [
+        schema("s", {"id": KEY, "items": ITEMS}),
+        record("s", id=1, items=[{"sku": "x", "tags": [{"t": "y"}]}]),
+    ]
+    place.good(*lines, split_depth=1)
+    assert place.datasets() == ["s", "s__items"]
+    assert place.frame("s__items")["tags"].to_list() == ['[{"t":"y"}]']
+
+
+def test_flattening_max_depth_leaves_deeper_objects_as_json_text(place: Place) -> None:
+    lines = [schema("s", {"id": KEY, "who": WHO}), record("s", id=1, who={"at": {"zip": "1"}})]
+    for depth, expected in (
+        (None, {"who__at__zip": "1"}),
+        (1, {"who__at": '{"zip":"1"}'}),
+        (0, {"who": '{"at":{"zip":"1"}}'}),
+    ):
+        place.good(*lines, flattening_max_depth=depth, source=f"d{depth}")
+        assert place.rows(f"d{depth}_s") == [{"id": 1, **expected}]
+
+
+def test_undeclared_fields_are_counted_or_refused(place: Place) -> None:
+    lines = [HEAD, record("s", id=1, another="x", more=1)]
+    place.good(*lines, undeclared_fields="warn")
+    assert place.rows("s") == [{"id": 1, "n": None}]
+    assert (
+        "fields left out that the schema does not name: another (1), more (1)" in place.summary("s")["notes"]
+    )
+    ended = place.run(*lines, undeclared_fields="fail", source="strict")
+    assert ended.code == 1
+    assert "another, more" in ended.err
+    assert place.datasets() == ["s"]
+
+
+def test_on_incomplete_publishes_a_stream_that_was_cut_short(place: Place) -> None:
+    lines = [schema("s", {"id": KEY}, mark={"closes_with": "ACTIVATE_VERSION"}), record("s", id=1)]
+    assert place.run(*lines).code == 1
+    assert place.datasets() == []
+    place.good(*lines, on_incomplete="publish")
+    assert place.rows("s") == [{"id": 1}]
+    assert "published though cut short" in place.summary("s")["notes"]
+
+
+def test_max_row_drop_is_the_share_of_rows_that_may_go(place: Place) -> None:
+    place.good(HEAD, ONE, TWO, activate("s", 1))
+    fewer = [HEAD, activate("s", 2), ONE, activate("s", 2)]
+    assert place.run(*fewer, max_row_drop=0.4).code == 1
+    place.good(*fewer, max_row_drop=0.5)
+    assert place.rows("s") == [{"id": 1, "n": "a"}]
+
+
+def test_hard_delete_removes_marked_rows_or_keeps_them(place: Place) -> None:
+    head = schema("s", {"id": KEY, "_sdc_deleted_at": MOMENT})
+    lines = [head, record("s", id=1, _sdc_deleted_at="2026-01-01T00:00:00Z"), record("s", id=2)]
+    place.good(*lines)
+    assert [row["id"] for row in place.rows("s")] == [2]
+    place.good(*lines, hard_delete=False, source="soft")
+    assert [row["id"] for row in place.rows("soft_s")] == [1, 2]
+
+
+def test_stream_overrides_change_settings_of_streams_by_pattern(place: Place) -> None:
+    overrides = {"event*": {"load_method": "append-only"}, "events_b": {"load_method": "overwrite"}}
+    for value in (1, 2):
+        lines = []
+        for stream in ("events_a", "events_b", "orders"):
+            head = schema(stream, {"id": KEY, "at": INTEGER}, bookmarks=["at"])
+            lines += [head, record(stream, id=1, at=value), bookmark(stream, value)]
+        place.good(*lines, stream_overrides=overrides)
+    found = {name: place.frame(name)["at"].to_list() for name in place.datasets()}
+    assert found == {"events_a": [1, 2], "events_b": [2], "orders": [2]}
+
+
+def test_settings_may_come_from_the_environment(place: Place) -> None:
+    env = {"TARGET_LAKE_PARQUET_LAKE_ROOT": str(place.root), "TARGET_LAKE_PARQUET_SOURCE": "env"}
+    ended = place.command("target-lake-parquet", "--config", "ENV", stdin=f"{HEAD}\n{ONE}\n", env=env)
+    assert ended.code == 0, ended.err
+    assert place.datasets() == ["env_s"]
+
+
+def test_empty_strings_and_nulls_are_unset() -> None:
+    empty = read_settings({"tenant_id": "", "source": None, "lake_root": "", "load_method": ""}, {})
+    assert empty == read_settings({}, {})
+    assert (empty.lake_root, empty.tenant_id, empty.streams.load_method) == ("storage/lake", None, "auto")
+
+
+def test_settings_of_other_targets_are_named_and_misspelt_ones_refused() -> None:
+    assert unknown_settings({"lake_root": "x", "add_record_metadata": True}) == ["add_record_metadata"]
+    assert pl.Series(list(SETTINGS["properties"])).is_unique().all()
