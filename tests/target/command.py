@@ -1,6 +1,7 @@
 """Runs the commands in real processes and pipes, and reads what they left in the lake."""
 
 import contextlib
+import fcntl
 import json
 import os
 import signal
@@ -8,7 +9,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -201,6 +204,14 @@ class Fed:
         view = memoryview(data)
         while view:
             view = view[os.write(self._stdin, view) :]
+
+    def await_read(self) -> None:
+        """Waits until it has taken all that it was fed."""
+        assert self._stdin is not None
+        deadline = time.monotonic() + PATIENCE
+        while int.from_bytes(fcntl.ioctl(self._stdin, termios.FIONREAD, bytes(4)), sys.byteorder):
+            assert time.monotonic() < deadline, self.err()
+            time.sleep(0.01)
 
     def close(self) -> None:
         """Closes its stdin."""

@@ -173,7 +173,7 @@ def test_several_states_come_out_as_the_last_one(tmp_path: Path) -> None:
         TargetLakeParquet,
         {"lake_root": str(tmp_path)},
         SuiteConfig(),
-        input_io=io.TextIOWrapper(io.BytesIO(stream.read_bytes())),
+        input_io=io.TextIOWrapper(io.BytesIO(stream.read_bytes())),  # type: ignore[arg-type]  # bytes, as in stdin
     )
     runner.sync_all()
     assert runner.state_messages == [

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.target.command import BIN, ENV, Fed, Place, assert_clear
+from tests.target.command import BIN, ENV, Place, assert_clear
 from tests.target.messages import (
     bookmark,
     record,
@@ -27,7 +27,7 @@ def test_a_signal_in_mid_stream_publishes_nothing_and_says_so(
     place.good(CHANGES, change(1, "old"), bookmark("orders", "2026-01-01"))
     with place.feeding("target-lake-parquet", "--config", place.configured()) as process:
         process.feed(f"{CHANGES}\n{change(1, 'new')}\n{bookmark('orders', '2026-01-02')}\n".encode())
-        await_staging(place, process)
+        process.await_read()
         started = time.monotonic()
         process.forked.send_signal(number)
         process.forked.send_signal(number)  # Ctrl-C under Meltano comes twice
@@ -40,18 +40,11 @@ def test_a_signal_in_mid_stream_publishes_nothing_and_says_so(
     assert (place.staged(), place.record()["status"]) == ([], "failed")
 
 
-def await_staging(place: Place, process: Fed) -> None:
-    deadline = time.monotonic() + 20
-    while not list((place.root / ".staging").glob("*/*.segment")):
-        assert time.monotonic() < deadline, process.err()
-        time.sleep(0.01)
-
-
 def test_after_kill_9_the_next_run_heals_and_clears_up(place: Place) -> None:
     place.good(CHANGES, change(1, "old"), bookmark("orders", "2026-01-01"))
     with place.feeding("target-lake-parquet", "--config", place.configured()) as process:
         process.feed(f"{CHANGES}\n{change(1, 'new', 2)}\n".encode())
-        await_staging(place, process)
+        process.await_read()
         process.forked.send_signal(signal.SIGKILL)
         assert process.end().code == -signal.SIGKILL
     assert len(place.staged()) == 1
@@ -64,7 +57,7 @@ def test_after_kill_9_the_next_run_heals_and_clears_up(place: Place) -> None:
 def test_runs_that_start_and_sweep_at_once_do_not_take_each_others_staging(place: Place) -> None:
     with place.feeding("target-lake-parquet", "--config", place.configured()) as first:
         first.feed(f"{ORDERS}\n{record('orders', id=1, name='a')}\n".encode())
-        await_staging(place, first)
+        first.await_read()
         place.config = {"source": "other"}
         place.good(ORDERS, record("orders", id=2, name="b"))
         assert len(place.staged()) == 1
