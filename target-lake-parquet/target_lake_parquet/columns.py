@@ -55,13 +55,15 @@ class Kind(StrEnum):
 class Column:
     """One column: its name in Parquet, where its value stands in a record, and its type.
 
-    `scale` counts for decimals only; their precision is always 38 digits, decimal128's most.
+    `scale` counts for decimals only; their precision is always 38 digits, decimal128's most. `is_string_list`
+    tells JSON text that can only be a list of strings.
     """
 
     name: str
     path: tuple[str, ...]
     kind: Kind
     scale: int = 0
+    is_string_list: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +174,12 @@ def _columns(
             arrays.append((path, leaf.items))
         else:
             kind, scale = kind_of(leaf)
-            plain.append(Column("", path, kind, scale))
+            is_string_list = (
+                leaf.types == {"array"} and leaf.items is not None and leaf.items.types == {"string"}
+            )
+            plain.append(Column("", path, kind, scale, is_string_list))
     names = column_names([column.path for column in plain], plan.separator, reserved)
-    return tuple(Column(names[c.path], c.path, c.kind, c.scale) for c in plain), arrays
+    return tuple(replace(column, name=names[column.path]) for column in plain), arrays
 
 
 def _leaves(shape: Shape, prefix: tuple[str, ...], plan: Plan) -> Iterator[tuple[tuple[str, ...], Shape]]:

@@ -3,30 +3,36 @@
 The words are those of the Singer specification; message types are read whatever their case, as it says.
 """
 
+import functools
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import msgspec
 
 from lake_parquet.errors import LakeError
 
-MAX_ROWS = 10_000
-"""Records handed on at once: enough to make the handing on cheap."""
+CHUNK_BYTES = 4 * 2**20
+"""The input is read in pieces of this size, so that whole runs of RECORD lines are found at once."""
+
+_RECORD = re.compile(rb'\{"type": ?"RECORD", ?"stream": ?"((?:[^"\\])*+)", ?"record": ?\{')
+"""How nearly every tap begins a RECORD line. Lines that begin otherwise are read one by one."""
 
 
 class BadLine(LakeError):  # noqa: N818 - named after what it is about
     """A line is no Singer message."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Rows:
-    """RECORD lines of one stream, one after the other: their line numbers and `record` objects."""
+    """RECORD lines of one stream, one after the other in the input: bytes as they came, line ends too."""
 
     stream: str
-    lines: list[int] = field(default_factory=list)
-    records: list[msgspec.Raw] = field(default_factory=list)
+    block: bytes
+    first_line: int
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,54 +106,85 @@ def read_messages(source: BinaryIO, max_line_bytes: int) -> Iterator[Message]:
     Raises:
         BadLine: a line is no message; it names the line and what to do.
     """
-    rows: Rows | None = None
-    cut: int | None = None
-    for number, line in _lines(source, max_line_bytes):
-        envelope = _envelope(number, line)
-        if envelope is None:
-            cut = number
-            break
-        if isinstance(envelope, UnreadableRecord):
-            yield envelope
-            continue
-        kind = envelope.type.upper()
-        if kind == "RECORD" and envelope.stream is not None and len(envelope.record):
-            if rows is None or rows.stream != envelope.stream or len(rows.lines) >= MAX_ROWS:
-                if rows is not None:
-                    yield rows
-                rows = Rows(envelope.stream)
-            rows.lines.append(number)
-            rows.records.append(envelope.record)
-            continue
-        if rows is not None:
-            yield rows
-            rows = None
-        yield _control(kind, number, envelope)
-    if rows is not None:
-        yield rows
-    if cut is not None:
-        yield CutLine(cut)
+    number = 1
+    rest = b""
+    # what is there is read at once: a slow tap's messages do not wait for the chunk to fill
+    read = getattr(source, "read1", source.read)
+    while chunk := read(min(CHUNK_BYTES, max_line_bytes)):
+        chunk = rest + chunk
+        end = chunk.rfind(b"\n") + 1
+        rest = chunk[end:]
+        if end:
+            # only a chunk's first line can be longer than a chunk
+            _check_length(number, chunk.index(b"\n") + 1, max_line_bytes)
+            yield from _messages(chunk[:end], number)
+            number += chunk.count(b"\n")
+        _check_length(number, len(rest), max_line_bytes)
+    if rest and not rest.isspace():
+        yield _message(number, rest)
 
 
-def _lines(source: BinaryIO, max_line_bytes: int) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, and their numbers; a line that is too long is never held whole."""
-    for number, line in enumerate(iter(lambda: source.readline(max_line_bytes + 1), b""), start=1):
-        if len(line) > max_line_bytes:
-            limit = max_line_bytes // 2**20
-            raise BadLine(
-                f"line {number} is longer than {limit} MiB: set max_line_mb higher if the tap means it"
-            )
-        if not line.isspace():
-            yield number, line
+def _check_length(number: int, length: int, max_line_bytes: int) -> None:
+    if length > max_line_bytes:
+        limit = max_line_bytes // 2**20
+        raise BadLine(f"line {number} is longer than {limit} MiB: set max_line_mb higher if the tap means it")
 
 
-def _envelope(number: int, line: bytes) -> _Envelope | UnreadableRecord | None:
-    """A line's message, or None where the input ends inside the line."""
+def _messages(chunk: bytes, number: int) -> Iterator[Message]:
+    """The messages in whole lines; runs of RECORD lines of one stream are cut out, not parsed."""
+    at = 0
+    while at < len(chunk):
+        begin = _RECORD.match(chunk, at)
+        if begin is None:
+            end = chunk.index(b"\n", at) + 1
+            line = chunk[at:end]
+            if not line.isspace():
+                yield _message(number, line)
+            number += 1
+        else:
+            run = _run_of(begin[0]).match(chunk, at)
+            end = run.end() if run else at  # it matches: its first line begins so
+            count = chunk.count(b"\n", at, end)
+            yield Rows(begin[1].decode(errors="replace"), chunk[at:end], number, count)
+            number += count
+        at = end
+
+
+@functools.cache
+def _run_of(prefix: bytes) -> re.Pattern[bytes]:
+    return re.compile(rb"(?:" + re.escape(prefix) + rb"[^\n]*+\n)++")
+
+
+def _message(number: int, line: bytes) -> Message:
+    """The message in one line; the input's last line may lack its end."""
+    envelope = _envelope(number, line)
+    if not isinstance(envelope, _Envelope):
+        return envelope
+    kind = envelope.type.upper()
+    if kind == "RECORD" and envelope.stream is not None and len(envelope.record):
+        return Rows(envelope.stream, line if line.endswith(b"\n") else line + b"\n", number, 1)
+    return _control(kind, number, envelope)
+
+
+def record_of(line: bytes) -> msgspec.Raw:
+    """The `record` of a RECORD line.
+
+    Raises:
+        ValueError: the line is no JSON; the message says why, and shows no value.
+    """
+    try:
+        return _envelopes.decode(line).record
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+
+
+def _envelope(number: int, line: bytes) -> _Envelope | UnreadableRecord | CutLine:
+    """A line's message in parts, or what is the matter with it."""
     try:
         return _envelopes.decode(line)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         if not line.endswith(b"\n"):
-            return None
+            return CutLine(number)
         unreadable = _unreadable(number, line, str(error))
         if unreadable is not None:
             return unreadable

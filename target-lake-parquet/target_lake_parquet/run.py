@@ -78,11 +78,11 @@ class Run:
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Rows):
-            self.counts["RECORD"] += len(message.lines)
+            self.counts["RECORD"] += message.count
             stream = self.streams.get(message.stream)
             if stream is None:
                 raise BadLine(
-                    f"line {message.lines[0]}: a RECORD of stream {message.stream!r} comes before its "
+                    f"line {message.first_line}: a RECORD of stream {message.stream!r} comes before its "
                     "SCHEMA: the tap must send it first"
                 )
             stream.evidence.last_data = self._at

@@ -13,8 +13,9 @@ from lake_parquet.paths import dataset_name
 from lake_parquet.policy import StreamFacts
 from lake_parquet.runs import DatasetSummary, Proof
 from lake_parquet.staging import Staging
+from target_lake_parquet.blocks import BlockDecoder
 from target_lake_parquet.columns import PARENT, Kind, Plan, Table, UnknownKeyError, table_of
-from target_lake_parquet.decode import BadRecord, decode
+from target_lake_parquet.decode import BadRecord, Decoded, decode
 from target_lake_parquet.messages import Rows, SchemaMessage
 from target_lake_parquet.proof import Evidence, is_incremental, is_resumable
 from target_lake_parquet.settings import Settings, StreamSettings
@@ -49,8 +50,9 @@ class Stream:
     read: Counter[str] = field(default_factory=Counter)
     coerced: Counter[tuple[str, str]] = field(default_factory=Counter)
     undeclared: Counter[str] = field(default_factory=Counter)
-    waiting: Rows = field(default_factory=lambda: Rows(""))
+    waiting: list[Rows] = field(default_factory=list)
     waiting_bytes: int = 0
+    _decoder: BlockDecoder | None = None
 
     def dataset(self, suffix: str = "") -> str:
         """The dataset of the stream, or of one of its arrays."""
@@ -101,27 +103,29 @@ class Stream:
             message.bookmark_properties,
         )
         self.tables |= {member.suffix: member for member in table.family()}
-        self._stage(Rows(self.name), staging)  # the columns are there from the first snapshot on, rows or not
+        self._decoder = BlockDecoder(table)
+        self._stage(decode(table, [], []), staging)  # the columns are there from the first snapshot on
 
     def take_rows(self, rows: Rows, staging: Staging) -> None:
         """Lets records wait until there are enough of them for a block."""
-        self.evidence.rows += len(rows.lines)
+        self.evidence.rows += rows.count
         if self.failure:
             return
-        self.waiting.lines += rows.lines
-        self.waiting.records += rows.records
-        self.waiting_bytes += sum(memoryview(record).nbytes for record in rows.records)
+        self.waiting.append(rows)
+        self.waiting_bytes += len(rows.block)
         if self.waiting_bytes >= BLOCK_BYTES:
             self.flush(staging)
 
     def flush(self, staging: Staging) -> None:
         """Decodes the waiting records and stages their rows."""
-        rows, self.waiting, self.waiting_bytes = self.waiting, Rows(self.name), 0
-        if rows.lines and not self.failure:
-            self._stage(rows, staging)
+        waiting, self.waiting, self.waiting_bytes = self.waiting, [], 0
+        if waiting and self._decoder and not self.failure:
+            for decoded in self._decoder.decode(waiting):
+                self._stage(decoded, staging)
 
-    def _stage(self, rows: Rows, staging: Staging) -> None:
-        decoded = decode(self.tables[""], rows.lines, rows.records)
+    def _stage(self, decoded: Decoded, staging: Staging) -> None:
+        if self.failure:
+            return
         self.coerced.update(decoded.coerced)
         self.undeclared.update(decoded.undeclared)
         if decoded.bad:
@@ -155,7 +159,7 @@ class Stream:
     def fail(self, reason: str) -> None:
         """Gives the stream up: nothing of it is published, the other streams go on."""
         self.failure = self.failure or reason
-        self.waiting = Rows(self.name)
+        self.waiting = []
 
     def facts(self, proof: Proof, bookmark: Any) -> StreamFacts:  # noqa: ANN401 - any JSON value
         """What the lake must know of the stream to decide; `bookmark` is its one in the last STATE."""

@@ -27,6 +27,9 @@ TIMESTAMP = pl.Datetime("us", "UTC")
 _PLAIN_TIMESTAMP = r"^[12]\d{3}-\d\d-\d\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-][01]\d:[0-5]\d)$"
 """The writing that nearly all taps use. Polars' parser and `parse_timestamp` surely agree on it: no leap
 second, no year near the ends, no digit to cut off."""
+_PLAIN_DATE = r"^[12]\d{3}-\d\d-\d\d$"
+NO_TIMESTAMP = "is not a date-time (ISO 8601, years 1 to 9999 in UTC)"
+NO_DATE = "is not a date (YYYY-MM-DD)"
 _json = msgspec.json.Encoder(decimal_format="number")
 _roomy = Context(prec=2 * MAX_DIGITS)
 
@@ -205,20 +208,32 @@ def _decimals(values: Sequence[Decimal | None], scale: int) -> pl.Series:
 
 def _convert_timestamp(values: Sequence[Any], _: int) -> Converted:
     if _kinds(values) <= {str}:
-        texts = pl.Series(values, dtype=pl.String)
-        if texts.str.contains(_PLAIN_TIMESTAMP).all():  # nulls do not count
-            parsed = texts.str.to_datetime(
-                "%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False
-            )
-            if parsed.null_count() == texts.null_count():
-                return Converted(parsed)
-    return _parsed(
-        values, parse_timestamp, TIMESTAMP, "is not a date-time (ISO 8601, years 1 to 9999 in UTC)"
-    )
+        return convert_timestamps(pl.Series(values, dtype=pl.String))
+    return _parsed(values, parse_timestamp, TIMESTAMP, NO_TIMESTAMP)
+
+
+def convert_timestamps(texts: pl.Series) -> Converted:
+    """Turns strings into timestamps, as a whole column where all are of the plain writing."""
+    if texts.str.contains(_PLAIN_TIMESTAMP).all():  # nulls do not count
+        parsed = texts.str.to_datetime(
+            "%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False
+        )
+        if parsed.null_count() == texts.null_count():
+            return Converted(parsed)
+    return _parsed(texts.to_list(), parse_timestamp, TIMESTAMP, NO_TIMESTAMP)
 
 
 def _convert_date(values: Sequence[Any], _: int) -> Converted:
-    return _parsed(values, parse_date, pl.Date(), "is not a date (YYYY-MM-DD)")
+    return _parsed(values, parse_date, pl.Date(), NO_DATE)
+
+
+def convert_dates(texts: pl.Series) -> Converted:
+    """Turns strings into dates, as a whole column where all are of the plain writing."""
+    if texts.str.contains(_PLAIN_DATE).all():
+        parsed = texts.str.to_date("%Y-%m-%d", strict=False)
+        if parsed.null_count() == texts.null_count():
+            return Converted(parsed)
+    return _parsed(texts.to_list(), parse_date, pl.Date(), NO_DATE)
 
 
 def _parsed(values: Sequence[Any], parse: Callable[[str], Any], dtype: pl.DataType, why: str) -> Converted:

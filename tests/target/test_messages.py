@@ -4,9 +4,10 @@ import io
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from target_lake_parquet.messages import (
-    MAX_ROWS,
     ActivateVersion,
     BadLine,
     CutLine,
@@ -16,6 +17,7 @@ from target_lake_parquet.messages import (
     StateMessage,
     UnreadableRecord,
     read_messages,
+    record_of,
 )
 
 
@@ -31,15 +33,42 @@ def row(stream: str, value: int) -> str:
 def test_records_of_one_stream_come_together_until_something_else_does() -> None:
     state = '{"type": "STATE", "value": {"a": 1}}'
     found = read(row("a", 1), row("a", 2), row("b", 3), row("a", 4), state, row("a", 5))
-    told = [(one.stream, one.lines) if isinstance(one, Rows) else type(one) for one in found]
-    assert told == [("a", [1, 2]), ("b", [3]), ("a", [4]), StateMessage, ("a", [6])]
-    assert isinstance(found[0], Rows)
-    assert [bytes(raw) for raw in found[0].records] == [b'{"id": 1}', b'{"id": 2}']
+    told = [(one.stream, one.first_line, one.count) if isinstance(one, Rows) else type(one) for one in found]
+    assert told == [("a", 1, 2), ("b", 3, 1), ("a", 4, 1), StateMessage, ("a", 6, 1)]
+    assert found[0] == Rows("a", (row("a", 1) + "\n" + row("a", 2) + "\n").encode(), 1, 2)
 
 
-def test_a_long_run_of_records_is_handed_on_in_parts() -> None:
-    found = read(*(row("a", i) for i in range(MAX_ROWS + 1)))
-    assert [len(one.lines) for one in found if isinstance(one, Rows)] == [MAX_ROWS, 1]
+def test_a_record_line_of_an_uncommon_writing_is_a_run_of_its_own() -> None:
+    for line in (
+        '{"stream": "a", "record": {"id": 1}, "type": "RECORD"}',
+        '{"type": "record", "stream": "a", "record": {"id": 1}}',
+        '{"type":  "RECORD", "stream": "\\u0061", "record": {"id": 1}}',
+    ):
+        assert read(line) == [Rows("a", (line + "\n").encode(), 1, 1)]
+        assert bytes(record_of(line.encode())) == b'{"id": 1}'
+
+
+@given(st.lists(st.sampled_from(["a", "b", "state", "blank"]), max_size=12), st.integers(1, 400))
+def test_it_does_not_matter_where_the_reading_pauses(kinds: list[str], size: int) -> None:
+    texts = {"state": '{"type": "STATE", "value": {}}', "blank": ""}
+    data = "".join(texts.get(kind, row(kind, 1)) + "\n" for kind in kinds).encode()
+
+    class Slow(io.BytesIO):
+        def read1(self, _: int | None = -1, /) -> bytes:
+            return super().read1(size)
+
+    def told(messages: list[Message]) -> list[object]:
+        """Each message on its own: runs may be cut anywhere."""
+        each: list[object] = []
+        for one in messages:
+            if isinstance(one, Rows):
+                each += [(one.stream, one.first_line + i) for i in range(one.count)]
+            else:
+                each.append(one)
+        return each
+
+    whole = list(read_messages(io.BytesIO(data), 2**20))
+    assert told(list(read_messages(Slow(data), 2**20))) == told(whole)
 
 
 def test_control_messages_are_read_whatever_their_case_or_extra_fields() -> None:
@@ -59,7 +88,7 @@ def test_control_messages_are_read_whatever_their_case_or_extra_fields() -> None
 
 def test_blank_lines_and_carriage_returns_are_left_out_but_counted() -> None:
     found = read("", "  \r", row("a", 1) + "\r", "")
-    assert [one.lines for one in found if isinstance(one, Rows)] == [[3]]
+    assert [(one.first_line, one.count) for one in found if isinstance(one, Rows)] == [(3, 1)]
 
 
 def test_a_last_line_without_its_end_is_taken_if_whole_and_told_if_cut() -> None:
@@ -82,7 +111,7 @@ def test_a_line_that_is_no_message_is_refused_with_its_number(line: str) -> None
 
 
 def test_a_record_that_only_a_lenient_reader_takes_fails_its_stream() -> None:
-    found = read('{"type": "RECORD", "stream": "a", "record": {"n": NaN}}', row("a", 1))
+    found = read('{"stream": "a", "type": "RECORD", "record": {"n": NaN}}', row("a", 1))
     assert isinstance(found[0], UnreadableRecord)
     assert (found[0].line, found[0].stream) == (1, "a")
     assert isinstance(found[1], Rows)

@@ -1,0 +1,77 @@
+"""RECORD lines of a stream in, typed frames out: the fast way where it is sure, else the exact one. Pure."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+import polars as pl
+
+from target_lake_parquet.columns import Table
+from target_lake_parquet.decode import BadRecord, Decoded, decode
+from target_lake_parquet.fast import decode_fast, plan_of
+from target_lake_parquet.messages import Rows, record_of
+
+PARTS = 16
+"""A block that the fast way refuses is cut into so many parts: one odd record must not slow the others."""
+
+
+class BlockDecoder:
+    """Decodes the records of one stream, under one SCHEMA."""
+
+    def __init__(self, table: Table) -> None:
+        """Plans both ways for `table`."""
+        self.table = table
+        self._fast = plan_of(table)
+
+    def decode(self, rows: Sequence[Rows]) -> Iterator[Decoded]:
+        """Decodes runs of RECORD lines, in order; several frames a table may come of them."""
+        block = b"".join(run.block for run in rows)
+        lines = _line_numbers(rows)
+        if self._fast is None:
+            yield decode_exact(self.table, block, lines)
+            return
+        decoded = decode_fast(self._fast, block, lines)
+        if decoded is not None:
+            yield decoded
+            return
+        refused = 0
+        parts = list(_parts(block, lines))
+        for part, numbers in parts:
+            decoded = decode_fast(self._fast, part, numbers)
+            refused += decoded is None
+            yield decoded if decoded is not None else decode_exact(self.table, part, numbers)
+        if refused == len(parts):
+            self._fast = None  # this stream's records are never what its schema says: no use trying
+
+
+def decode_exact(table: Table, block: bytes, lines: pl.Series) -> Decoded:
+    """Decodes a block record by record: whatever a line holds, it becomes rows or a bad record."""
+    records: list[msgspec.Raw] = []
+    unreadable: list[BadRecord] = []
+    numbers = lines.to_list()
+    for number, line in zip(numbers, block.split(b"\n"), strict=False):
+        try:
+            records.append(record_of(line))
+        except ValueError as error:
+            unreadable.append(BadRecord(number, "record", f"is not readable JSON ({error})"))
+            records.append(msgspec.Raw(b"{}"))
+    decoded = decode(table, numbers, records)
+    decoded.bad = [*unreadable, *decoded.bad]
+    return decoded
+
+
+def _line_numbers(rows: Sequence[Rows]) -> pl.Series:
+    """The line number of each record."""
+    starts = pl.DataFrame({"first": [run.first_line for run in rows], "count": [run.count for run in rows]})
+    ranges = pl.int_ranges("first", pl.col("first") + pl.col("count"))
+    return starts.select(ranges.explode()).to_series()
+
+
+def _parts(block: bytes, lines: pl.Series) -> Iterator[tuple[bytes, pl.Series]]:
+    """Cuts a block into parts of whole lines, about equal in size."""
+    at = first = 0
+    step = len(block) // PARTS + 1
+    while at < len(block):
+        end = block.find(b"\n", min(at + step, len(block) - 1)) + 1
+        count = block.count(b"\n", at, end)
+        yield block[at:end], lines.slice(first, count)
+        at, first = end, first + count

@@ -1,0 +1,173 @@
+"""Two ways, one result: whatever the fast way takes, it makes of it what the exact way makes.
+
+FAST_EXAMPLES=20000 runs the property long.
+"""
+
+import json
+import os
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+from polars.testing import assert_frame_equal
+
+from target_lake_parquet.blocks import BlockDecoder, decode_exact
+from target_lake_parquet.columns import table_of
+from target_lake_parquet.fast import decode_fast, plan_of
+from target_lake_parquet.messages import Rows
+
+EXAMPLES = int(os.environ.get("FAST_EXAMPLES", "300"))
+
+LEAVES: dict[str, dict[str, Any]] = {
+    "text": {"type": ["string", "null"]},
+    "whole": {"type": ["integer", "null"]},
+    "real": {"type": ["number", "null"]},
+    "money": {"type": ["string", "null"], "format": "x-singer.decimal", "scale": 2},
+    "cents": {"type": "number", "multipleOf": 0.01},
+    "flag": {"type": ["boolean", "null"]},
+    "moment": {"type": ["string", "null"], "format": "date-time"},
+    "day": {"type": ["string", "null"], "format": "date"},
+    "tags": {"type": ["array", "null"], "items": {"type": ["string", "null"]}},
+    "any": {},
+}
+GOOD: dict[str, st.SearchStrategy[str]] = {
+    "text": st.text().map(json.dumps),
+    "whole": st.integers(-(2**63), 2**63 - 1).map(str),
+    "real": st.one_of(
+        st.floats(allow_nan=False, allow_infinity=False).map(json.dumps), st.integers().map(str)
+    ),
+    "money": st.decimals(-(10**9), 10**9, places=2).map(lambda number: f'"{number}"'),
+    "cents": st.decimals(-(10**9), 10**9, places=2).map(str),
+    "flag": st.sampled_from(["true", "false"]),
+    "moment": st.one_of(
+        st.datetimes().map(lambda moment: json.dumps(moment.isoformat() + "Z")),
+        st.sampled_from(
+            ['"2024-02-29T23:59:59.999999+05:30"', '"2024-01-01 00:00:00"', '"0001-01-01T00:00:00Z"']
+        ),
+    ),
+    "day": st.dates().map(lambda day: f'"{day}"'),
+    "tags": st.lists(st.one_of(st.none(), st.text(max_size=5))).map(json.dumps),
+    "any": st.sampled_from(['{"a": 1}', "[1]", '"x"', "1.50"]),
+}
+ODD = st.sampled_from(
+    [
+        *["null", "NaN", "Infinity", "-Infinity", "1e400", "-1e-400", "4.9e-324", "1E5", "-0", "-0.0"],
+        *["01", "+1"],
+        *["0.1234567890123456789", "12345678901234567890", "9007199254740993"],
+        *["17.1700000000000017053025658242404"],
+        *['"1"', '"1.234"', '" 1.5 "', '"1_000"', '"+1.5"', '".5"', '"5."', '"1e5"', '"NaN"'],
+        *['""', "7.0", "7.5"],
+        *["true", "1", "{}", "[]", "[1]", '["a", 1]', '[["a"]]'],
+        *['["\\ud800"]', '["\\"", "\\u0001"]', '"\\u0000"'],
+        *['"2024-13-01"', '"2024-02-30T00:00:00Z"', '"2024-01-01T00:00:60Z"', '"2024-01-01T24:00:00Z"'],
+        *['"2024-01-01T00:00:00.1234567Z"', '"2024-01-01T00:00:00"', '"2024-1-1"'],
+        *['"10000-01-01T00:00:00Z"'],
+        *['"3e-412a"', '"Infinity"', '"Information"', '"1234567890123456789"', "1.5 ", '{"a": {"a": 1}}'],
+    ]
+)  # fmt: skip
+
+
+@st.composite
+def records(draw: st.DrawFn, names: list[str], depth: int = 0) -> str:
+    """A record's JSON text: valid for the most part, with odd values, missing, doubled and unknown fields."""
+    parts = []
+    for name in names:
+        how = draw(st.integers(0, 19))
+        if how == 0:
+            continue
+        text = draw(ODD) if how == 1 else draw(GOOD[name])
+        parts.append(f'"{name}": {text}')
+        if how == 2:
+            parts.append(f'"{name}": {draw(GOOD[name])}')
+    if depth == 0:
+        inner = draw(st.one_of(st.just("null"), records(names, 1)))
+        parts.append(f'"object": {inner}')
+        items = draw(st.lists(st.one_of(st.just("null"), records(names, 1)), max_size=3))
+        parts.append(f'"items": [{", ".join(items)}]' if draw(st.integers(0, 9)) else '"items": null')
+        parts.append(f'"id": {draw(st.integers(0, 5))}' if draw(st.integers(0, 30)) else '"id": null')
+    if not draw(st.integers(0, 30)):
+        parts.append('"unknown": 1')
+    return "{" + ", ".join(parts) + "}"
+
+
+def schema_of(names: list[str]) -> dict[str, Any]:
+    leaves = {name: LEAVES[name] for name in names}
+    inner = {"type": ["object", "null"], "properties": leaves}
+    items = {"type": ["array", "null"], "items": inner}
+    return {"properties": {"id": {"type": ["integer", "null"]}, **leaves, "object": inner, "items": items}}
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> tuple[list[str], list[str]]:
+    names = draw(st.lists(st.sampled_from(sorted(LEAVES)), min_size=1, max_size=4, unique=True))
+    return names, draw(st.lists(records(names), min_size=1, max_size=6))
+
+
+def block_of(texts: list[str]) -> bytes:
+    return "".join(f'{{"type":"RECORD","stream":"s","record":{text}}}\n' for text in texts).encode()
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(streams())
+@example((["real"], ['{"id": 1, "real": 0.1234567890123456789}']))
+@example((["real"], ['{"id": 1, "real": -1e-400}']))
+@example((["tags"], ['{"id": 1, "tags": []}', '{"id": 2, "tags": [null, "a"]}', '{"id": 3, "tags": null}']))
+def test_what_the_fast_way_takes_is_what_the_exact_way_makes(stream: tuple[list[str], list[str]]) -> None:
+    names, texts = stream
+    table = table_of(schema_of(names), ["id"])
+    block, lines = block_of(texts), pl.Series(range(7, 7 + len(texts)), dtype=pl.Int64)
+    exact = decode_exact(table, block, lines)
+    plan = plan_of(table)
+    assert (plan is None) == ("any" in names)
+    fast = decode_fast(plan, block, lines) if plan else None
+    if fast is None:
+        return
+    assert (exact.bad, exact.coerced, exact.undeclared) == ([], {}, {})
+    assert fast.frames.keys() == exact.frames.keys()
+    for suffix, frame in exact.frames.items():
+        assert_frame_equal(fast.frames[suffix], frame, check_exact=True)
+
+
+def test_a_plain_stream_does_go_the_fast_way() -> None:
+    """The property above would hold of a fast way that takes nothing."""
+    table = table_of(schema_of(sorted(LEAVES.keys() - {"any"})), ["id"])
+    plain = {
+        "text": "ü",
+        "whole": 1,
+        "real": 0.1,
+        "money": "12.50",
+        "flag": True,
+        "moment": "2024-01-01T00:00:00.5+01:00",
+        "day": "2024-01-01",
+        "tags": ["a", None],
+    }
+    record = {"id": 1, **plain, "object": plain, "items": [plain, None, {}]}
+    plan = plan_of(table)
+    assert plan is not None
+    assert decode_fast(plan, block_of([json.dumps(record)] * 3), pl.Series([1, 2, 3])) is not None
+
+
+def test_one_odd_record_leaves_the_others_to_the_fast_way() -> None:
+    table = table_of({"properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}, ["id"])
+    texts = [f'{{"id": {number}, "name": "{"x" * 50}"}}' for number in range(1000)]
+    texts[500] = '{"id": 500, "name": 5}'
+    half = [Rows("s", block_of(texts[:300]), 1, 300), Rows("s", block_of(texts[300:]), 401, 700)]
+    decoded = list(BlockDecoder(table).decode(half))
+    assert len(decoded) == 16
+    assert sum(bool(one.coerced) for one in decoded) == 1
+    rows = pl.concat([one.frames[""] for one in decoded])
+    assert rows["id"].to_list() == list(range(1000))
+    assert rows["name"][500] == "5"
+    assert rows["\0row"].to_list() == [*range(1, 301), *range(401, 1101)]
+
+
+@pytest.mark.parametrize(
+    "line", [b'{"type":"RECORD","stream":"s","record":{"id":1}}garbage\n', b'{"id":\xff}\n']
+)
+def test_a_block_that_holds_a_bad_line_names_it(line: bytes) -> None:
+    table = table_of({"properties": {"id": {"type": "integer"}}}, ["id"])
+    good = block_of(['{"id": 1}'])
+    (decoded,) = (one for one in BlockDecoder(table).decode([Rows("s", good + line + good, 5, 3)]) if one.bad)
+    assert next(bad.line for bad in decoded.bad) == 6
