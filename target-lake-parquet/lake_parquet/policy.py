@@ -61,11 +61,9 @@ def method_of(facts: StreamFacts) -> str:
 def decide(facts: StreamFacts, previous: SnapshotInfo | None) -> Decision:
     """Decides what becomes of a stream's rows, before they are looked at."""
     method = method_of(facts)
-    if method == "upsert" and not facts.keys:
-        return Decision(
-            method,
-            hold="load_method is upsert, and the stream has no key_properties: use append-only or overwrite",
-        )
+    refusal = _refusal(facts, method)
+    if refusal:
+        return Decision(method, hold=refusal)
     if previous is None:
         return _first(facts, method)
     if previous.owner != facts.owner:
@@ -82,6 +80,18 @@ def decide(facts: StreamFacts, previous: SnapshotInfo | None) -> Decision:
             decision.load_method, hold=decision.hold, notes=(*decision.notes, "replaces stub data")
         )
     return _next(facts, method, previous)
+
+
+def _refusal(facts: StreamFacts, method: str) -> str | None:
+    """Why no snapshot can be made of these rows, whatever the lake holds."""
+    if method == "upsert" and not facts.keys:
+        return "load_method is upsert, and the stream has no key_properties: use append-only or overwrite"
+    if facts.resumed and method == "overwrite" and facts.load_method == "auto" and facts.origin != "stub":
+        return (
+            "the read went on in the middle of a full table, so this run holds the remainder only: "
+            "read the stream anew (meltano run --full-refresh)"
+        )
+    return None
 
 
 def _first(facts: StreamFacts, method: str) -> Decision:

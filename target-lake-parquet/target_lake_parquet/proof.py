@@ -90,6 +90,9 @@ def is_incremental(bookmark: Mapping[str, Any] | None) -> bool:
 
 def is_resumable(bookmark: Mapping[str, Any] | None) -> bool:
     """Tells whether a read that was handed this bookmark leaves out what came before it."""
+    in_full_table = ("last_pk_fetched", "max_pk_values", "xmin")  # where an interrupted full table goes on
+    if bookmark and any(bookmark.get(word) is not None for word in in_full_table):
+        return True
     return _says(bookmark, FULL_TABLE | NO_VALUE)
 
 

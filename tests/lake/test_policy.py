@@ -72,6 +72,8 @@ DECISIONS: list[tuple[str, dict[str, Any], SnapshotInfo | None, tuple[str, bool]
     ),
     # the next ones
     ("a full read", FULL, REPLACED, REPLACES),
+    ("the remainder of a full read", {**FULL, "resumed": True}, REPLACED, "holds the remainder only"),
+    ("the remainder of a first full read", {**FULL, "resumed": True}, None, "holds the remainder only"),
     ("a full read that was cut", {**FULL, "proof": "open"}, REPLACED, "cut short"),
     ("an incremental read", {**KEYED, "resumed": True}, UPSERTED, KEEPS),
     ("an incremental read that was cut", {**KEYED, "proof": "open"}, UPSERTED, KEEPS),

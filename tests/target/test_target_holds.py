@@ -74,6 +74,18 @@ def test_a_read_from_a_bookmark_into_an_absent_dataset_is_held(place: Place) -> 
     assert json.loads(ended.out) == json.loads(opening)["value"]
 
 
+def test_the_remainder_of_a_full_table_never_becomes_the_latest(place: Place) -> None:
+    done = state({"bookmarks": {"orders": {"initial_full_table_complete": True}}})
+    place.good(ORDERS, *(record("orders", id=i, name="a") for i in range(10)), done)
+    stopped = state({"bookmarks": {"orders": {"max_pk_values": {"id": 9}, "last_pk_fetched": {"id": 7}}}})
+    ended = place.run(
+        stopped, ORDERS, record("orders", id=8, name="a"), record("orders", id=9, name="a"), done
+    )
+    assert ended.code == 1
+    assert len(place.rows("orders")) == 10
+    assert "--full-refresh" in ended.err
+
+
 # A truncated input never replaces a good snapshot.
 
 SMALL = [
