@@ -70,18 +70,13 @@ class Merged:
 
 
 def merge_stream(previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame], rule: Rule) -> Merged:
-    """Merges a stream's rows: in the run the last row of a key wins, then the run wins over the snapshot."""
+    """Merges a stream's rows: in the run the last row of a key wins, then the run wins over the snapshot.
+
+    Only the run's keys are held in memory, not its rows.
+    """
     frames, notes = unite([*_with_row(previous), *run])
     before = frames[0] if previous is not None else None
     rows = pl.concat(frames[1:] if previous is not None else frames)
-    read = _count(rows)
-    if rule.keys and rule.replaces:
-        # one materialised copy: the counts below read it several times
-        rows = (
-            rows.unique(list(rule.keys), keep="last", maintain_order=True).collect(engine="streaming").lazy()
-        )
-        if doubled := read - _count(rows):
-            notes.append(f"{doubled} rows replaced by a later row of the same key within the run")
     if before is not None and rule.keeps and not rule.keys and rule.replication_key:
         rows, dropped = _without_known(before, rows, rule.replication_key)
         if dropped:
@@ -90,6 +85,12 @@ def merge_stream(previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame], rul
     if rule.hard_delete and DELETED_AT in rows.collect_schema():
         is_live = pl.col(DELETED_AT).is_null()
     touched = rows.select(ROW, *rule.keys, is_live.alias(LIVE)).collect(engine="streaming")
+    if rule.keys and rule.replaces:
+        last = touched.unique(list(rule.keys), keep="last", maintain_order=True)
+        if doubled := touched.height - last.height:
+            notes.append(f"{doubled} rows replaced by a later row of the same key within the run")
+            rows = rows.join(last.lazy().select(ROW), on=ROW, how="semi")
+        touched = last
     gone = touched.lazy().select(rule.keys) if rule.keys and rule.replaces else None
     merged = _combine(before, rows.filter(is_live), gone, touched, rule)
     return replace(merged, same_columns=_same_columns(previous, merged.rows), notes=notes)
