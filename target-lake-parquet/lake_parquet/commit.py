@@ -275,7 +275,7 @@ class Committer:
             now = written.get(member.dataset)
             notes = list(result.notes)
             if member is family.stream:
-                notes += [*decision.notes, *family.notes]
+                notes += [*decision.notes, *family.notes, *_vanished(family, before)]
                 if facts.proof == "unproven" and now:
                     notes.append("the stream gave no proof that it was read to its end")
             summary = _summary(member, facts, status if now else "unchanged", now or before, notes)
@@ -287,6 +287,13 @@ class Committer:
             summary.base = before.path if before and decision.keeps_base else None
             summaries.append(summary)
         return summaries
+
+
+def _vanished(family: Family, before: Snapshot | None) -> list[str]:
+    """Names child datasets that the previous snapshot had and the schema has no more."""
+    had = before.info.children if before and before.info else {}
+    gone = sorted(had.keys() - {member.dataset for member in family.children})
+    return [f"{name} has no array in the schema any more: its latest stays as it was" for name in gone]
 
 
 def _is_unchanged(merged: Merged, member: Member, decision: Decision) -> bool:

@@ -18,8 +18,8 @@ class StreamFacts:
     """What a run knows of a stream when it ends.
 
     `version` is the stream version that the tap activated, `resumed` whether the read began at a bookmark,
-    `origin` our taps' mark (`api`, `stub`), `proof` whether the stream was seen to its end,
-    `bookmark` the stream's in the last STATE.
+    `is_empty` whether it brought no rows, `origin` our taps' mark (`api`, `stub`), `proof` whether the stream
+    was seen to its end, `bookmark` the stream's in the last STATE.
     """
 
     owner: Owner
@@ -27,6 +27,7 @@ class StreamFacts:
     replication_keys: tuple[str, ...] = ()
     incremental: bool = False
     resumed: bool = False
+    is_empty: bool = False
     version: int | None = None
     origin: str | None = None
     proof: Proof = "unproven"
@@ -107,7 +108,10 @@ def _first(facts: StreamFacts, method: str) -> Decision:
 
 
 def _next(facts: StreamFacts, method: str, previous: SnapshotInfo) -> Decision:
-    if facts.load_method == "auto" and facts.origin != "stub" and method != previous.load_method:
+    differs = facts.load_method == "auto" and facts.origin != "stub" and method != previous.load_method
+    if differs and facts.is_empty and not facts.incremental:
+        method = previous.load_method  # no rows and no bookmark say nothing of how the stream is read
+    elif differs and previous.row_count:
         return Decision(
             method,
             hold=f"the dataset was loaded as {previous.load_method} so far, this run would load it as "

@@ -4,7 +4,7 @@ End of file proves nothing: a tap that died looks the same, and so does one that
 are those of `docs/lake-format.md`; the words in bookmarks are the SDK's, singer-io's and pipelinewise's.
 """
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,21 +61,22 @@ class LastState:
     is_last: bool = False
 
 
-def bookmark_of(state: object, stream: str) -> Mapping[str, Any] | None:
+def bookmark_of(state: object, stream: str, others: Container[str] = ()) -> Mapping[str, Any] | None:
     """A stream's bookmark in a STATE payload; database taps put the schema before the stream's name."""
     bookmarks = state.get("bookmarks") if isinstance(state, Mapping) else None
-    key = bookmark_key(bookmarks, stream)
+    key = bookmark_key(bookmarks, stream, others)
     found = bookmarks[key] if key is not None and isinstance(bookmarks, Mapping) else None
     return found if isinstance(found, Mapping) else None
 
 
-def bookmark_key(bookmarks: object, stream: str) -> str | None:
-    """The key of a stream's bookmark among `bookmarks`."""
+def bookmark_key(bookmarks: object, stream: str, others: Container[str] = ()) -> str | None:
+    """The key of a stream's bookmark among `bookmarks`; keys that are the streams `others` are not its."""
     if not isinstance(bookmarks, Mapping):
         return None
     if stream in bookmarks:
         return stream
-    return next((key for key in bookmarks if isinstance(key, str) and key.endswith(f"-{stream}")), None)
+    ending = f"-{stream}"
+    return next((k for k in bookmarks if isinstance(k, str) and k.endswith(ending) and k not in others), None)
 
 
 def has_value(bookmark: Mapping[str, Any] | None) -> bool:
@@ -117,15 +118,20 @@ def is_unfinished(bookmark: Mapping[str, Any] | None) -> bool:
     )
 
 
-def proof_of(stream: str, evidence: Evidence, state: LastState, *, is_cut: bool = False) -> Proof:
-    """Judges a stream at the end of the input; `is_cut` says that the input ended inside a line."""
-    if is_cut:
-        return "open"
+def proof_of(
+    stream: str, evidence: Evidence, state: LastState, *, is_cut: bool = False, others: Container[str] = ()
+) -> Proof:
+    """Judges a stream at the end of the input; `is_cut` says that the input ended inside a line.
+
+    `others` are the streams of the run.
+    """
     closed = bool(evidence.activations) and evidence.activations[-1] > evidence.last_data
     # an opening ACTIVATE_VERSION before no rows looks like a closing one
     if closed and (evidence.rows or evidence.closes_with or len(evidence.activations) > 1):
         return "proven"
-    bookmark = bookmark_of(state.value, stream)
+    if is_cut:
+        return "open"
+    bookmark = bookmark_of(state.value, stream, others)
     syncing = state.value.get("currently_syncing") if isinstance(state.value, Mapping) else None
     if evidence.closes_with or is_unfinished(bookmark) or syncing == stream:
         return "open"

@@ -24,11 +24,14 @@ from target_lake_parquet.messages import (
     UnreadableRecord,
     read_messages,
 )
-from target_lake_parquet.proof import LastState, proof_of
+from target_lake_parquet.proof import LastState, is_incremental, proof_of
 from target_lake_parquet.settings import Settings
 from target_lake_parquet.state import States, print_state
 from target_lake_parquet.stream import Stream, new_stream
 from target_lake_parquet.summary import log_summary, print_table
+
+WAITING_BYTES = 64 * 2**20
+"""Records of all streams together that may wait for their blocks to fill."""
 
 
 class Incomplete(LakeError):  # noqa: N818 - it says how the run ended
@@ -65,6 +68,7 @@ class Run:
         self.counts: Counter[str] = Counter()
         self._at = 0
         self._state_at = -1
+        self._waiting = 0
         self._is_cut = False
 
     def read(self, source: BinaryIO) -> Counter[str]:
@@ -87,6 +91,7 @@ class Run:
                 )
             stream.evidence.last_data = self._at
             stream.take_rows(message, self.staging)
+            self._bound_waiting(len(message.block))
         elif isinstance(message, StateMessage):
             self.counts["STATE"] += 1
             self._state_at = self._at
@@ -110,11 +115,18 @@ class Run:
             self._is_cut = True
             self.logger.error("The input ends inside line %d: the tap died.", message.line)
 
+    def _bound_waiting(self, added: int) -> None:
+        """Decodes the stream with the most waiting bytes when all together hold too many."""
+        self._waiting += added
+        if self._waiting > WAITING_BYTES:
+            max(self.streams.values(), key=lambda stream: stream.waiting_bytes).flush(self.staging)
+            self._waiting = sum(stream.waiting_bytes for stream in self.streams.values())
+
     def _take_schema(self, message: SchemaMessage) -> None:
         stream = self.streams.get(message.stream)
         if stream is None:
-            bookmark = self.states.begin(message.stream)
-            stream = new_stream(message, self.settings, bookmark, self.taken)
+            self.states.begin(message.stream)
+            stream = new_stream(message, self.settings, self.taken)
             self.streams[message.stream] = stream
             if stream.owner.source is None and len(self.streams) == 1:
                 self.logger.warning(
@@ -157,9 +169,9 @@ class Run:
             return [stream.failed()]
         last = self.states.last.value if self.states.last else None
         state = LastState(last, self._state_at, is_last=self._state_at == self._at)
-        proof = proof_of(stream.name, stream.evidence, state, is_cut=self._is_cut)
+        proof = proof_of(stream.name, stream.evidence, state, is_cut=self._is_cut, others=self.streams)
         try:
-            facts = stream.facts(proof, self.states.bookmark(stream.name))
+            facts = stream.facts(proof, self.states.opening(stream.name), self.states.bookmark(stream.name))
             return committer.commit(stream.family(), facts)
         except LakeError as error:  # one dataset's trouble never stops the others
             self.logger.debug("Traceback asked for by the log level.", exc_info=error)
@@ -173,8 +185,9 @@ class Run:
         table has none: resumed from one, the next snapshot would hold the remainder only.
         """
         stream = self.streams[name]
-        if stream.bookmark is not None:
-            return stream.bookmark
+        opening = self.states.opening(name)
+        if opening is not None:
+            return opening if is_incremental(opening) else None
         with contextlib.suppress(LakeError):  # an unreadable file is why the stream failed
             latest = snapshots.latest(self.root, stream.dataset())
             info = latest.info if latest else None

@@ -224,6 +224,10 @@ def unknown_settings(config: Mapping[str, Any]) -> list[str]:
     known = list(SETTINGS["properties"])
     unknown = [name for name in config if name not in known]
     for name in unknown:
+        if name == "stream_maps":
+            raise UsageError(
+                "stream_maps are not applied by this version, and rows would load unmasked: map at the tap"
+            )
         near = get_close_matches(name, known, n=1, cutoff=0.8)
         if near:
             raise UsageError(f"there is no setting {name!r}: did you mean {near[0]!r}?")

@@ -24,15 +24,17 @@ class States:
         """Keeps a STATE; it is printed when its time has come."""
         self.last = message
 
-    def begin(self, stream: str) -> Any:  # noqa: ANN401 - a bookmark is any JSON value
-        """Remembers the bookmark a stream began with, at its first SCHEMA, and returns it."""
-        if stream not in self._openings:
-            self._openings[stream] = bookmark_of(self.last.value if self.last else None, stream)
-        return self._openings[stream]
+    def begin(self, stream: str) -> None:
+        """Remembers the STATE that a stream began with, at its first SCHEMA."""
+        self._openings.setdefault(stream, self.last.value if self.last else None)
+
+    def opening(self, stream: str) -> Any:  # noqa: ANN401 - a bookmark is any JSON value
+        """The bookmark a stream began with, or None where the tap did not say."""
+        return bookmark_of(self._openings.get(stream), stream, self._openings)
 
     def bookmark(self, stream: str) -> Any:  # noqa: ANN401 - a bookmark is any JSON value
         """A stream's bookmark in the last STATE, or None."""
-        return bookmark_of(self.last.value if self.last else None, stream)
+        return bookmark_of(self.last.value if self.last else None, stream, self._openings)
 
     def payload(self, unpublished: Mapping[str, Any]) -> bytes | None:
         """The STATE that may be printed when all streams but `unpublished` are in the lake.
@@ -48,7 +50,7 @@ class States:
             return None
         kept = dict(bookmarks)
         for stream, bookmark in unpublished.items():
-            key = bookmark_key(kept, stream)
+            key = bookmark_key(kept, stream, self._openings)
             kept.pop(key, None)
             if bookmark is not None:
                 kept[key or stream] = bookmark

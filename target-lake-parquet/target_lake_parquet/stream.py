@@ -40,7 +40,6 @@ class Stream:
     origin: str | None
     tenant_column: str | None
     taken: dict[str, str] = field(default_factory=dict)
-    bookmark: Any = None
     evidence: Evidence = field(default_factory=Evidence)
     schema: dict[str, Any] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
@@ -161,14 +160,18 @@ class Stream:
         self.failure = self.failure or reason
         self.waiting = []
 
-    def facts(self, proof: Proof, bookmark: Any) -> StreamFacts:  # noqa: ANN401 - any JSON value
-        """What the lake must know of the stream to decide; `bookmark` is its one in the last STATE."""
+    def facts(self, proof: Proof, opening: Any, bookmark: Any) -> StreamFacts:  # noqa: ANN401 - any JSON value
+        """What the lake must know of the stream to decide.
+
+        `opening` is the bookmark the read began with, `bookmark` the one in the last STATE.
+        """
         return StreamFacts(
             owner=self.owner,
             keys=self.tables[""].keys,
             replication_keys=self.replication_keys,
             incremental=is_incremental(bookmark) or bool(self.replication_keys),
-            resumed=is_resumable(self.bookmark),
+            resumed=is_resumable(opening),
+            is_empty=not self.evidence.rows,
             version=self.evidence.version,
             origin=self.origin,
             proof=proof,
@@ -216,13 +219,8 @@ class Stream:
         )
 
 
-def new_stream(
-    message: SchemaMessage,
-    settings: Settings,
-    bookmark: Any,  # noqa: ANN401 - any JSON value
-    taken: dict[str, str],
-) -> Stream:
-    """Opens a stream at its first SCHEMA; `bookmark` is what the state held for it then."""
+def new_stream(message: SchemaMessage, settings: Settings, taken: dict[str, str]) -> Stream:
+    """Opens a stream at its first SCHEMA."""
     mark = message.schema.get(MARK)
     mark = mark if isinstance(mark, dict) else {}
     return Stream(
@@ -234,6 +232,5 @@ def new_stream(
         origin=mark.get("origin"),
         tenant_column=settings.tenant_column,
         taken=taken,
-        bookmark=bookmark,
         evidence=Evidence(closes_with=mark.get("closes_with")),
     )

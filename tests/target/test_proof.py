@@ -188,9 +188,11 @@ def test_a_closing_version_proves(evidence: Evidence, proof: Proof) -> None:
     assert proof_of("orders", evidence, LastState()) == proof
 
 
-def test_an_input_that_ends_inside_a_line_leaves_every_stream_open() -> None:
-    closed = Evidence(rows=3, last_data=5, activations=[6])
-    assert proof_of("orders", closed, LastState(states(SDK), at=7, is_last=True), is_cut=True) == "open"
+def test_an_input_that_ends_inside_a_line_leaves_streams_open_that_no_version_closed() -> None:
+    closed, rest = Evidence(rows=3, last_data=5, activations=[6]), Evidence(rows=3, last_data=5)
+    last = LastState(states(SDK), at=7, is_last=True)
+    assert proof_of("orders", closed, last, is_cut=True) == "proven"
+    assert (proof_of("orders", rest, last), proof_of("orders", rest, last, is_cut=True)) == ("proven", "open")
 
 
 def test_a_bookmark_is_found_under_the_schemas_name_too() -> None:
@@ -198,3 +200,4 @@ def test_a_bookmark_is_found_under_the_schemas_name_too() -> None:
     assert bookmark_key({"public-orders": {}, "orders": {}}, "orders") == "orders"
     assert bookmark_key({"orders_old": {}}, "orders") is None
     assert bookmark_key(None, "orders") is None
+    assert bookmark_key({"archived-orders": {}}, "orders", {"orders", "archived-orders"}) is None

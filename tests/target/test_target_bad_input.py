@@ -164,7 +164,14 @@ def test_wrong_usage_is_one_line_and_exit_code_2(place: Place, case: str) -> Non
 
 
 def test_a_setting_that_has_no_effect_is_named_in_the_log(place: Place) -> None:
-    ended = place.good(ORDERS, stream_maps={"orders": {"name": None}})
+    ended = place.good(ORDERS, validate_records=True)
+    assert "validate_records" in ended.err
+
+
+def test_stream_maps_are_refused_since_rows_would_load_unmasked(place: Place) -> None:
+    ended = place.run(ORDERS, stream_maps={"orders": {"name": None}})
+    assert (ended.code, ended.out) == (2, "")
+    assert_clear(ended.err)
     assert "stream_maps" in ended.err
 
 
