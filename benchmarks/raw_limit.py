@@ -1,4 +1,4 @@
-"""The raw limit: the same bytes to the same columns with no Singer duty at all. What a target is measured against.
+"""The raw limit: the same bytes to the same columns with no Singer duty: what a target is measured against.
 
     python benchmarks/raw_limit.py orders < orders.jsonl
 
@@ -14,21 +14,38 @@ from pathlib import Path
 import polars as pl
 
 MONEY = pl.Struct({"amount": pl.Float64, "currency_code": pl.String})
-ADDRESS = pl.Struct({name: pl.String for name in ("first_name", "last_name", "address1", "city", "zip", "country_code")})
+ADDRESS = pl.Struct(
+    dict.fromkeys(("first_name", "last_name", "address1", "city", "zip", "country_code"), pl.String)
+)
 ITEM = pl.Struct(
-    {"id": pl.Int64, "title": pl.String, "sku": pl.String, "quantity": pl.Int64, "price": MONEY, "taxable": pl.Boolean}
+    {
+        "id": pl.Int64,
+        "title": pl.String,
+        "sku": pl.String,
+        "quantity": pl.Int64,
+        "price": MONEY,
+        "taxable": pl.Boolean,
+    }
 )
 SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
     "orders": {
         "id": pl.Int64,
-        **dict.fromkeys(("name", "email", "created_at", "updated_at", "processed_at", "financial_status"), pl.String),
+        **dict.fromkeys(
+            ("name", "email", "created_at", "updated_at", "processed_at", "financial_status"), pl.String
+        ),
         **dict.fromkeys(("total_price", "subtotal_price", "total_tax"), MONEY),
         **dict.fromkeys(("billing_address", "shipping_address"), ADDRESS),
         "tags": pl.List(pl.String),
         "test": pl.Boolean,
         "line_items": pl.List(ITEM),
     },
-    "narrow": {"id": pl.Int64, "name": pl.String, "amount": pl.Float64, "is_open": pl.Boolean, "updated_at": pl.String},
+    "narrow": {
+        "id": pl.Int64,
+        "name": pl.String,
+        "amount": pl.Float64,
+        "is_open": pl.Boolean,
+        "updated_at": pl.String,
+    },
 }
 
 
@@ -40,7 +57,9 @@ def main(kind: str) -> None:
     structs = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]
     frame = frame.unnest(*structs, separator="__")
     moments = [name for name in frame.columns if name.endswith("_at")]
-    frame = frame.with_columns(pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC") for name in moments)
+    frame = frame.with_columns(
+        pl.col(name).str.to_datetime(time_unit="us", time_zone="UTC") for name in moments
+    )
     with tempfile.TemporaryDirectory() as folder:
         frame.write_parquet(Path(folder) / "out.parquet", compression="zstd")
 

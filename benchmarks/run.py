@@ -1,7 +1,7 @@
-"""Measures the target against the raw limit, in turn, and prints ratios: single times mean little on a shared machine.
+"""Measures the target against the raw limit, in turn, and prints ratios: single times mean little here.
 
-    make bench                                  both streams at their full size
-    python benchmarks/run.py --scale 0.1        a tenth of it
+make bench                                  both streams at their full size
+python benchmarks/run.py --scale 0.1        a tenth of it
 """
 
 import argparse
@@ -50,7 +50,9 @@ def measure(kind: str, count: int, folder: Path) -> None:
 
 def main() -> None:
     """Measures every stream."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full size")
     scale = parser.parse_args().scale
     print(f"{os.cpu_count()} processors, Python {sys.version.split()[0]}, median of {ROUNDS} rounds in turn")

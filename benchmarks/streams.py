@@ -1,6 +1,6 @@
 """Deterministic Singer streams to measure with: nested orders, and narrow rows.
 
-    python benchmarks/streams.py orders 100000 > orders.jsonl
+python benchmarks/streams.py orders 100000 > orders.jsonl
 """
 
 import json
@@ -17,11 +17,18 @@ MOMENT = {"type": ["string", "null"], "format": "date-time"}
 MONEY = {"type": ["object", "null"], "properties": {"amount": NUMBER, "currency_code": TEXT}}
 ADDRESS = {
     "type": ["object", "null"],
-    "properties": {name: TEXT for name in ("first_name", "last_name", "address1", "city", "zip", "country_code")},
+    "properties": dict.fromkeys(("first_name", "last_name", "address1", "city", "zip", "country_code"), TEXT),
 }
 LINE_ITEM = {
     "type": "object",
-    "properties": {"id": INTEGER, "title": TEXT, "sku": TEXT, "quantity": INTEGER, "price": MONEY, "taxable": {"type": "boolean"}},
+    "properties": {
+        "id": INTEGER,
+        "title": TEXT,
+        "sku": TEXT,
+        "quantity": INTEGER,
+        "price": MONEY,
+        "taxable": {"type": "boolean"},
+    },
 }
 ORDERS = {
     "id": {"type": "integer"},
@@ -40,7 +47,13 @@ ORDERS = {
     "test": {"type": ["boolean", "null"]},
     "line_items": {"type": ["array", "null"], "items": LINE_ITEM},
 }
-NARROW = {"id": {"type": "integer"}, "name": TEXT, "amount": NUMBER, "is_open": {"type": "boolean"}, "updated_at": MOMENT}
+NARROW = {
+    "id": {"type": "integer"},
+    "name": TEXT,
+    "amount": NUMBER,
+    "is_open": {"type": "boolean"},
+    "updated_at": MOMENT,
+}
 
 
 def _money(number: int) -> dict[str, Any]:
@@ -94,20 +107,43 @@ def order(number: int) -> dict[str, Any]:
 def narrow(number: int) -> dict[str, Any]:
     """A row of five columns."""
     moment = (START + timedelta(seconds=number)).isoformat()
-    return {"id": number, "name": f"name {number}", "amount": number / 8, "is_open": number % 2 == 0, "updated_at": moment}
+    return {
+        "id": number,
+        "name": f"name {number}",
+        "amount": number / 8,
+        "is_open": number % 2 == 0,
+        "updated_at": moment,
+    }
 
 
-KINDS: dict[str, tuple[dict[str, Any], Callable[[int], dict[str, Any]]]] = {"orders": (ORDERS, order), "narrow": (NARROW, narrow)}
+KINDS: dict[str, tuple[dict[str, Any], Callable[[int], dict[str, Any]]]] = {
+    "orders": (ORDERS, order),
+    "narrow": (NARROW, narrow),
+}
 
 
 def messages(kind: str, count: int) -> Iterator[dict[str, Any]]:
     """A whole stream: SCHEMA, `count` RECORDs, and a STATE that closes it."""
     properties, record = KINDS[kind]
     schema = {"type": "object", "properties": properties}
-    yield {"type": "SCHEMA", "stream": kind, "schema": schema, "key_properties": ["id"], "bookmark_properties": ["updated_at"]}
+    yield {
+        "type": "SCHEMA",
+        "stream": kind,
+        "schema": schema,
+        "key_properties": ["id"],
+        "bookmark_properties": ["updated_at"],
+    }
     for number in range(count):
-        yield {"type": "RECORD", "stream": kind, "record": record(number), "time_extracted": "2026-01-01T00:00:00Z"}
-    bookmark = {"replication_key": "updated_at", "replication_key_value": (START + timedelta(seconds=count)).isoformat()}
+        yield {
+            "type": "RECORD",
+            "stream": kind,
+            "record": record(number),
+            "time_extracted": "2026-01-01T00:00:00Z",
+        }
+    bookmark = {
+        "replication_key": "updated_at",
+        "replication_key_value": (START + timedelta(seconds=count)).isoformat(),
+    }
     yield {"type": "STATE", "value": {"bookmarks": {kind: bookmark}}}
 
 
