@@ -52,7 +52,8 @@ SCHEMAS: dict[str, dict[str, pl.DataType | type[pl.DataType]]] = {
 def main(kind: str) -> None:
     """Reads stdin, writes one file into a temporary folder."""
     lines = b"".join(line for line in sys.stdin.buffer if line.startswith(b'{"type":"RECORD"'))
-    schema = {"type": pl.String, "stream": pl.String, "record": pl.Struct(SCHEMAS[kind])}
+    record = pl.Struct(SCHEMAS[kind])
+    schema = pl.Schema({"type": pl.String(), "stream": pl.String(), "record": record})
     frame = pl.read_ndjson(io.BytesIO(lines), schema=schema).select("record").unnest("record")
     structs = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Struct)]
     frame = frame.unnest(*structs, separator="__")
