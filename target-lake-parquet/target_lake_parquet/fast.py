@@ -117,9 +117,11 @@ def _is_utf8(block: bytes) -> bool:
 def _has_odd_numbers(block: bytes) -> bool:
     """Tells whether a number may have more digits than a float64 holds, or be too small for one."""
     shape = block.translate(_SHAPE)
-    return (b"0" * 16 in shape and _LONG_NUMBER.search(block) is not None) or (
-        b"0e-000" in shape and _TINY_NUMBER.search(block) is not None
-    )
+    if b"0" * 16 in shape and _LONG_NUMBER.search(block):
+        return True
+    if b"e-" not in block and b"E-" not in block:
+        return False
+    return b"0e-000" in shape and _TINY_NUMBER.search(block) is not None
 
 
 def _tree(table: Table) -> _Node:

@@ -29,6 +29,7 @@ from target_lake_parquet.settings import Settings
 from target_lake_parquet.state import States, print_state
 from target_lake_parquet.stream import Stream, new_stream
 from target_lake_parquet.summary import log_summary, print_table
+from target_lake_parquet.workers import Workers
 
 WAITING_BYTES = 64 * 2**20
 """Records of all streams together that may wait for their blocks to fill."""
@@ -62,6 +63,7 @@ class Run:
         self.staging = Staging(self.root, self.id)
         for dead in sweep(self.root):
             logger.info("Removed what the dead run %s left in staging; nothing printed rests on it.", dead)
+        self.workers = Workers()
         self.streams: dict[str, Stream] = {}
         self.taken: dict[str, str] = {}
         self.states = States()
@@ -77,7 +79,8 @@ class Run:
             self._at += 1
             self._take(message)
         for stream in self.streams.values():
-            stream.flush(self.staging)
+            stream.flush(self.staging, self.workers)
+        self.workers.drain()
         return self.counts
 
     def _take(self, message: Message) -> None:
@@ -90,7 +93,7 @@ class Run:
                     "SCHEMA: the tap must send it first"
                 )
             stream.evidence.last_data = self._at
-            stream.take_rows(message, self.staging)
+            stream.take_rows(message, self.staging, self.workers)
             self._bound_waiting(len(message.block))
         elif isinstance(message, StateMessage):
             self.counts["STATE"] += 1
@@ -119,7 +122,8 @@ class Run:
         """Decodes the stream with the most waiting bytes when all together hold too many."""
         self._waiting += added
         if self._waiting > WAITING_BYTES:
-            max(self.streams.values(), key=lambda stream: stream.waiting_bytes).flush(self.staging)
+            fullest = max(self.streams.values(), key=lambda stream: stream.waiting_bytes)
+            fullest.flush(self.staging, self.workers)
             self._waiting = sum(stream.waiting_bytes for stream in self.streams.values())
 
     def _take_schema(self, message: SchemaMessage) -> None:
@@ -133,7 +137,7 @@ class Run:
                     "Nothing names the source: datasets are called like %s.", stream.dataset()
                 )
         stream.evidence.last_data = self._at
-        stream.take_schema(message, self.staging)
+        stream.take_schema(message, self.staging, self.workers)
 
     def finish(self) -> None:
         """Publishes what may be published, prints the bookmark that follows from it, and tells what happened.
@@ -197,6 +201,7 @@ class Run:
 
     def give_up(self, error: BaseException) -> None:
         """Ends a run that `error` broke off; what it had published by then stays and is told."""
+        self.workers.close()
         if self.record.finished_at is not None:
             return
         self.record.status = "failed"

@@ -1,6 +1,7 @@
 """One stream of a run: its plan of columns, its rows on the way to staging, and what was noticed of it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +20,9 @@ from target_lake_parquet.decode import BadRecord, Decoded, decode
 from target_lake_parquet.messages import Rows, SchemaMessage
 from target_lake_parquet.proof import Evidence, is_incremental, is_resumable
 from target_lake_parquet.settings import Settings, StreamSettings
+from target_lake_parquet.workers import Workers
 
-BLOCK_BYTES = 16 * 2**20
+BLOCK_BYTES = 8 * 2**20
 """Records are decoded when this many bytes of them wait: large enough for whole columns, small for memory."""
 
 MARK = "x-singerlake"
@@ -57,11 +59,12 @@ class Stream:
         """The dataset of the stream, or of one of its arrays."""
         return dataset_name(self.owner.tenant, self.owner.source, self.name, suffix or None)
 
-    def take_schema(self, message: SchemaMessage, staging: Staging) -> None:
+    def take_schema(self, message: SchemaMessage, staging: Staging, workers: Workers) -> None:
         """Plans the columns anew; rows that came under an older SCHEMA keep their own."""
         if message.schema == self.schema and message.key_properties == self.keys:
             return
-        self.flush(staging)
+        self.flush(staging, workers)
+        workers.drain()
         settings = self.settings
         plan = Plan(
             split_arrays=settings.arrays == "split",
@@ -105,7 +108,7 @@ class Stream:
         self._decoder = BlockDecoder(table)
         self._stage(decode(table, [], []), staging)  # the columns are there from the first snapshot on
 
-    def take_rows(self, rows: Rows, staging: Staging) -> None:
+    def take_rows(self, rows: Rows, staging: Staging, workers: Workers) -> None:
         """Lets records wait until there are enough of them for a block."""
         self.evidence.rows += rows.count
         if self.failure:
@@ -113,14 +116,20 @@ class Stream:
         self.waiting.append(rows)
         self.waiting_bytes += len(rows.block)
         if self.waiting_bytes >= BLOCK_BYTES:
-            self.flush(staging)
+            self.flush(staging, workers)
 
-    def flush(self, staging: Staging) -> None:
-        """Decodes the waiting records and stages their rows."""
+    def flush(self, staging: Staging, workers: Workers) -> None:
+        """Has the waiting records decoded; their rows are staged when that is done."""
         waiting, self.waiting, self.waiting_bytes = self.waiting, [], 0
-        if waiting and self._decoder and not self.failure:
-            for decoded in self._decoder.decode(waiting):
-                self._stage(decoded, staging)
+        decoder = self._decoder
+        if waiting and decoder and not self.failure:
+            workers.submit(
+                lambda: list(decoder.decode(waiting)), lambda blocks: self._stage_all(blocks, staging)
+            )
+
+    def _stage_all(self, blocks: Sequence[Decoded], staging: Staging) -> None:
+        for decoded in blocks:
+            self._stage(decoded, staging)
 
     def _stage(self, decoded: Decoded, staging: Staging) -> None:
         if self.failure:
