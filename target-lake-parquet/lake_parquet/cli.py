@@ -37,16 +37,20 @@ ROOT = click.option(
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
 
-@click.group(cls=LakeGroup)
+# \b keeps click from joining the lines
+HELP = """Look into a lake of Parquet snapshots.
+
+\b
+lake ls                          every dataset: rows, size, age, source
+lake show acme_shopify_orders    one dataset: columns, history, a sample
+lake runs                        what each run did
+"""
+
+
+@click.group(cls=LakeGroup, help=HELP)
 @click.version_option(package_name="singerlake-target-lake-parquet")
 def main() -> None:
-    r"""Look into a lake of Parquet snapshots.
-
-    \b
-    lake ls                          every dataset: rows, size, age, source
-    lake show acme_shopify_orders    one dataset: columns, history, a sample
-    lake runs                        what each run did
-    """
+    """Runs the `lake` command."""
 
 
 @main.command("ls")
