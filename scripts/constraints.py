@@ -36,7 +36,9 @@ def main() -> None:
         text=True,
         capture_output=True,
     )
-    lines = sorted(line for line in frozen.stdout.splitlines() if "==" in line)
+    # setuptools comes with some Pythons' venv, in a version of theirs; nothing here needs it
+    pins = (line for line in frozen.stdout.splitlines() if "==" in line)
+    lines = sorted(line for line in pins if not line.startswith("setuptools=="))
     (ROOT / "constraints.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     print(f"constraints.txt: {len(lines)} pins")
 

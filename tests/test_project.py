@@ -34,8 +34,12 @@ def test_constraints_are_plain_pins_in_order() -> None:
 
 
 def test_constraints_pin_all_that_is_installed() -> None:
-    installed = output(BIN / "uv", "pip", "freeze", "--python", sys.executable, "--exclude-editable")
-    assert sorted(installed.split()) == pins()
+    """A newer Python may need fewer packages; setuptools comes with a Python, in a version of its own."""
+    freeze = output(BIN / "uv", "pip", "freeze", "--python", sys.executable, "--exclude-editable")
+    installed = {line for line in freeze.split() if not line.startswith("setuptools==")}
+    assert installed - set(pins()) == set()
+    if sys.version_info < (3, 12):
+        assert set(pins()) - installed == set()
 
 
 def test_the_dead_twin_of_python_backoff_is_not_installed() -> None:
@@ -62,8 +66,12 @@ def test_meltano_declares_settings_that_the_plugin_has(plugin: dict[str, Any]) -
         assert bool(setting.get("sensitive")) == secret, setting["name"]
         if setting.get("kind") == "options":
             assert [option["value"] for option in setting["options"]] == known[setting["name"]]["enum"]
-    secrets = {name for name, declared in known.items() if declared.get("secret")}
-    assert secrets <= {setting["name"] for setting in plugin["settings"]}
+    of_the_sdk = {"stream_maps", "stream_map_config", "faker_config", "flattening_enabled"} | {
+        "flattening_max_depth",
+        "flattening_max_key_length",
+        "flattening_separator",
+    }
+    assert known.keys() - {setting["name"] for setting in plugin["settings"]} <= of_the_sdk
     assert set(plugin["capabilities"]) <= set(about["capabilities"])
 
 

@@ -38,7 +38,7 @@ class Project:
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [str(BIN / "meltano"), *arguments],
+            [str(BIN / "meltano"), f"--env-file={os.devnull}", *arguments],
             cwd=ROOT,
             env=self.environment | {"TARGET_LAKE_PARQUET_LAKE_ROOT": str(self.lake)} | environment,
             stdin=subprocess.DEVNULL,
@@ -68,16 +68,28 @@ class Project:
     def last_run(self) -> dict[str, Any]:
         return dict(json.loads(max((self.lake / "_meta/runs").glob("*.json")).read_text()))
 
-    def summary(self, dataset: str) -> tuple[Any, ...]:
-        one = next(one for one in self.last_run()["datasets"] if one["dataset"] == dataset)
-        return tuple(
-            one[key] for key in ("status", "row_count", "rows_added", "rows_updated", "rows_deleted")
-        )
+    def summaries(self, dataset: str) -> list[tuple[Any, ...]]:
+        """What every run said of a dataset, in order."""
+        runs = [json.loads(path.read_text()) for path in sorted((self.lake / "_meta/runs").glob("*.json"))]
+        facts = ("status", "row_count", "rows_added", "rows_updated", "rows_deleted")
+        of_it = [one for run in runs for one in run["datasets"] if one["dataset"] == dataset]
+        return [tuple(one[fact] for fact in facts) for one in of_it]
 
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("meltano")
+    """The plugins, installed once: two runs must not do so at the same time."""
+    folder = tmp_path_factory.mktemp("meltano")
+    install = [str(BIN / "meltano"), "install", "tap-shopify", "target-lake-parquet"]
+    done = subprocess.run(
+        install,
+        cwd=ROOT,
+        env=os.environ | {"MELTANO_SYS_DIR_ROOT": str(folder)},
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return folder
 
 
 @pytest.fixture
@@ -85,7 +97,7 @@ def project(system: Path, tmp_path: Path) -> Project:
     ours = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("MELTANO_", "SHOPIFY_", "TENANT_"))
+        if not name.startswith(("MELTANO_", "SHOPIFY_", "TAP_", "TARGET_", "TENANT_"))
     }
     database = f"sqlite:///{tmp_path}/meltano.db"
     extra = {"MELTANO_SYS_DIR_ROOT": str(system), "MELTANO_DATABASE_URI": database, "NO_COLOR": "1"}
@@ -127,7 +139,7 @@ def test_runs_are_incremental_and_the_latest_stays_whole(project: Project, acme:
 
     log = project.run(*pipe, **environment)
     assert project.orders(dataset)["id"].sort().to_list() == ids(acme)
-    assert project.summary(dataset) == ("published", 40, 40, 0, 0)
+    assert project.summaries(dataset)[-1] == ("published", 40, 40, 0, 0)
     assert "Published acme_shopify_orders: 40 rows (+40 added, 0 updated, 0 deleted)" in log
     assert (project.last_run()["tap"], project.last_run()["tenant_id"]) == ("tap-shopify", "acme")
 
@@ -136,12 +148,12 @@ def test_runs_are_incremental_and_the_latest_stays_whole(project: Project, acme:
     gone = acme.store.ids("orders")[0]
     acme.store.delete_order(gone)
     project.run(*pipe, **environment)
-    assert project.summary(dataset) == ("published", 41, 1, 3, 0)
+    assert project.summaries(dataset)[-1] == ("published", 41, 1, 3, 0)
     assert len(project.orders(dataset)) == 41
 
     project.run("--full-refresh", *pipe, **environment)
     assert project.orders(dataset)["id"].sort().to_list() == ids(acme)
-    assert project.summary(dataset) == ("published", 40, 0, 0, 1)
+    assert project.summaries(dataset)[-1] == ("published", 40, 0, 0, 1)
 
     state_id = "dev:tap-shopify-to-target-lake-parquet:acme"
     state, files = project.state(state_id), sorted((project.lake / "raw").rglob("*"))
@@ -154,28 +166,35 @@ def test_runs_are_incremental_and_the_latest_stays_whole(project: Project, acme:
 
 
 def test_two_tenants_run_at_the_same_time(project: Project, acme: ShopifyServer, bolt: ShopifyServer) -> None:
-    """Each has its own rows and its own bookmark."""
-    shops = {
+    """Each has its own rows and its own bookmark, whatever the plain names say, and keeps them apart."""
+    environment = {
         "ACME_SHOPIFY_SHOP_DOMAIN": acme.domain,
         "ACME_SHOPIFY_ACCESS_TOKEN": acme.token,
         "BOLT_SHOPIFY_SHOP_DOMAIN": bolt.domain,
         "BOLT_SHOPIFY_ACCESS_TOKEN": bolt.token,
+        # what stands in .env for a single shop must not lead one tenant's rows to another
+        **shop(acme),
+        "TENANT_ID": "acme",
     }
-    code, _, log = project.meltano("install")
-    assert code == 0, log
-    runs = [
-        project.start("run", f"tap-shopify--{tenant}", "target-lake-parquet", **shops, TENANT_ID=tenant)
-        for tenant in ("acme", "bolt")
-    ]
-    for run in runs:
-        _, log = run.communicate(timeout=SECONDS)
-        assert run.returncode == 0, log
 
+    def run_both() -> None:
+        runs = [project.start("run", tenant, **environment) for tenant in ("acme", "bolt")]
+        ended = [(run.communicate(timeout=SECONDS)[1], run.returncode) for run in runs]
+        assert [code for _, code in ended] == [0, 0], ended
+
+    run_both()
     for tenant, running in (("acme", acme), ("bolt", bolt)):
         rows = project.orders(f"{tenant}_shopify_orders")
         assert rows["id"].sort().to_list() == ids(running)
         assert rows["_tenant"].unique().to_list() == [tenant]
-        state = project.state(f"dev:tap-shopify--{tenant}-to-target-lake-parquet:{tenant}")
+
+    bolt.store.touch_orders(2)
+    bolt.store.add_order()
+    run_both()
+    assert project.summaries("acme_shopify_orders")[-1] == ("unchanged", 40, 0, 0, 0)
+    assert project.summaries("bolt_shopify_orders")[-1] == ("published", 26, 1, 2, 0)
+    for tenant in ("acme", "bolt"):
+        state = project.state(f"dev:tap-shopify--{tenant}-to-target-lake-parquet--{tenant}:acme")
         assert state["singer_state"]["account"] == f"{tenant}.myshopify.com"
 
 
@@ -190,10 +209,11 @@ def test_without_credentials_stub_rows_come_loudly_and_leave_no_bookmark(project
     assert (code, out.strip()) == (0, ""), log
 
 
-def test_production_never_takes_stub_rows(project: Project) -> None:
-    code, _, log = project.meltano("--environment=prod", "run", "tap-shopify", "target-lake-parquet")
+def test_a_tenant_without_credentials_takes_no_other_shop(project: Project, acme: ShopifyServer) -> None:
+    """Production takes no stub rows, and nobody the shop that the plain names mean."""
+    code, _, log = project.meltano("--environment=prod", "run", "bolt", **shop(acme))
     assert code != 0
-    assert "stub_data" in log
+    assert "No credentials: shop_domain and access_token are missing and stub_data is 'never'" in log
     assert "Traceback" not in log
     assert not (project.lake / "raw").exists()
 
