@@ -1,7 +1,10 @@
 """Show the whole path in one go: a Shopify server on loopback, two runs through Meltano, the rows read back.
 
-`make demo` runs it. Everything it makes stands in `.demo/` and is made anew each time, but for the plugins'
-environments: a second demo is quicker. VERBOSE=1 shows Meltano's own log.
+    python scripts/demo.py [FOLDER]
+
+`make demo` runs it. Everything it makes stands in `.demo/` (or FOLDER) and is made anew each time, but for
+the plugins' environments: a second demo is quicker. Your own settings and bookmarks are neither read nor
+touched. VERBOSE=1 shows Meltano's own log.
 """
 
 import json
@@ -20,25 +23,14 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).resolve().parent.parent
-DEMO = ROOT / ".demo"
+DEMO = Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT / ".demo"
 LAKE = DEMO / "lake"
 BIN = Path(sys.executable).parent
 SHOP, TOKEN, TENANT = "acme.myshopify.com", "shpat_demo", "acme"
 # a Plus shop's bucket, so that nobody waits for points in a demo
-SERVER = [
-    "--shop",
-    SHOP,
-    "--token",
-    TOKEN,
-    "--orders",
-    "500",
-    "--seed",
-    "7",
-    "--points",
-    "20000",
-    "--restore-rate",
-    "1000",
-]
+SERVER = f"--shop {SHOP} --token {TOKEN} --orders 500 --seed 7 --points 20000 --restore-rate 1000".split()
+# what else could lead a run of the demo to the user's own shop, lake or bookmarks; .env could, too
+FOREIGN = ("MELTANO_", "SHOPIFY_", "TAP_", "TARGET_")
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 110)
 
@@ -47,8 +39,8 @@ def main() -> None:
     """Run the demo from start to end."""
     start_clean()
     with shopify_server() as url:
-        environment = {
-            **os.environ,
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        environment = ours | {
             "TENANT_ID": TENANT,
             "SHOPIFY_SHOP_DOMAIN": url.removeprefix("http://"),
             "SHOPIFY_ACCESS_TOKEN": TOKEN,
@@ -68,8 +60,11 @@ def main() -> None:
         show_run()
         show_changes(before, orders())
     say("The latest snapshot holds every order, and is the greatest file name in its folder. Try next:")
-    console.print(f"  .venv/bin/lake ls --lake {LAKE.relative_to(ROOT)}")
-    console.print(f"  .venv/bin/lake show {TENANT}_shopify_orders --lake {LAKE.relative_to(ROOT)}")
+    lake = os.path.relpath(LAKE, ROOT)
+    console.print(f"  .venv/bin/lake ls --lake {lake}")
+    console.print(f"  .venv/bin/lake show {TENANT}_shopify_orders --lake {lake}")
+    console.print("  cp .env.example .env    # your own shop: fill it in, then")
+    console.print("  .venv/bin/meltano run tap-shopify target-lake-parquet")
 
 
 def say(text: str) -> None:
@@ -82,7 +77,7 @@ def start_clean() -> None:
     shutil.rmtree(LAKE, ignore_errors=True)
     for database in (DEMO / "meltano").glob("meltano.db*"):
         database.unlink()
-    DEMO.mkdir(exist_ok=True)
+    DEMO.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -104,7 +99,13 @@ def shopify_server() -> Iterator[str]:
 
 def meltano_run(environment: dict[str, str]) -> None:
     """Run tap and target through Meltano; its log is shown only if it fails, or on request."""
-    command = [str(BIN / "meltano"), "run", "tap-shopify", "target-lake-parquet"]
+    command = [
+        str(BIN / "meltano"),
+        f"--env-file={os.devnull}",
+        "run",
+        "tap-shopify",
+        "target-lake-parquet",
+    ]
     loud = bool(os.environ.get("VERBOSE"))
     run = subprocess.run(
         command,
