@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 UV_VERSION := $(shell sed -n 's/^uv==//p' constraints.txt)
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -18,7 +18,7 @@ setup: $(STAMP) ## Install everything into .venv (uv comes from PyPI)
 
 $(STAMP): constraints.txt pyproject.toml $(MEMBERS:%=%/pyproject.toml)
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed and was not found on PATH: install it, or name it: make setup PYTHON=/path/to/python3.12" >&2; exit 2; }
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 2; }
 	@test "$$($(BIN)/uv --version 2>/dev/null | cut -d' ' -f2)" = "$(UV_VERSION)" || $(BIN)/python -m pip install --quiet "uv==$(UV_VERSION)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt $(MEMBERS:%=-e %) --group dev
 	@touch $@
@@ -48,6 +48,6 @@ bench: setup ## Speed, as ratios measured in one run
 constraints: setup ## Resolve anew and rewrite constraints.txt
 	@$(BIN)/python scripts/constraints.py
 
-clean: ## Remove everything that was built (storage/ stays: it is your data)
-	@rm -rf .venv .meltano .demo .coverage* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+clean: ## Remove everything that was built (your data stays: storage/, and the bookmarks in .meltano/)
+	@rm -rf .venv .meltano/*/ .demo .coverage* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
