@@ -170,7 +170,7 @@ class Run:
 
     def _commit(self, stream: Stream, committer: Committer) -> list[DatasetSummary]:
         if stream.failure:
-            return [stream.failed()]
+            return [self._failed(stream)]
         last = self.states.last.value if self.states.last else None
         state = LastState(last, self._state_at, is_last=self._state_at == self._at)
         proof = proof_of(stream.name, stream.evidence, state, is_cut=self._is_cut, others=self.streams)
@@ -180,7 +180,16 @@ class Run:
         except LakeError as error:  # one dataset's trouble never stops the others
             self.logger.debug("Traceback asked for by the log level.", exc_info=error)
             stream.fail(str(error))
-            return [stream.failed()]
+            return [self._failed(stream)]
+
+    def _failed(self, stream: Stream) -> DatasetSummary:
+        """The summary of a stream that was given up: its latest snapshot stays what it was."""
+        summary = stream.failed()
+        with contextlib.suppress(LakeError):  # an unreadable file may be why
+            latest = snapshots.latest(self.root, summary.dataset)
+            if latest is not None:
+                summary.path, summary.row_count, summary.bytes = latest.path, latest.row_count, latest.size
+        return summary
 
     def _bookmark_before(self, name: str) -> Any:  # noqa: ANN401 - a bookmark is any JSON value
         """The bookmark that fits what the lake holds of a stream which this run did not publish.
@@ -206,6 +215,11 @@ class Run:
             return
         self.record.status = "failed"
         self.record.error = str(error) or type(error).__name__
+        told = {one.stream for one in self.record.datasets}
+        for stream in self.streams.values():
+            if stream.name not in told:
+                stream.fail("the run was broken off")
+                self.record.datasets.append(self._failed(stream))
         with contextlib.suppress(OSError):  # the error may be that nothing can be written any more
             self._tell()
         self.staging.discard()

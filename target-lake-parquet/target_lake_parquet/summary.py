@@ -16,6 +16,8 @@ LEVELS = {"held": logging.ERROR, "failed": logging.ERROR}
 def log_summary(logger: logging.Logger, run: RunRecord) -> None:
     """Logs one line a dataset: the facts stand in the text, for consoles, and as `extra`, for JSON logs."""
     for one in run.datasets:
+        if run.error and one.status == "failed":
+            continue  # one error ended them all, and is told once
         logger.log(LEVELS.get(one.status, logging.INFO), "%s", sentence(one), extra=_extra(one))
 
 

@@ -12,8 +12,9 @@ from lake_parquet.runs import DatasetSummary, RunRecord
 from tests.target.command import ENV, Place
 from tests.target.messages import (
     bookmark,
+    record,
 )
-from tests.target.orders import CHANGES, change
+from tests.target.orders import CHANGES, ORDERS, change
 
 
 def test_the_run_record_has_the_fields_that_the_design_names(place: Place) -> None:
@@ -131,3 +132,21 @@ def test_python_m_is_the_command() -> None:
     ended = subprocess.run(argv, capture_output=True, text=True, check=False, env=ENV)
     assert ended.returncode == 0
     assert ended.stdout.startswith("target-lake-parquet")
+
+
+def test_a_failed_stream_names_the_snapshot_that_stays_the_latest(place: Place) -> None:
+    place.good(ORDERS, record("orders", id=1, name="a"))
+    latest = place.summary("orders")
+    ended = place.run(ORDERS, record("orders", id="x"))
+    failed = place.summary("orders")
+    assert (ended.code, failed["status"], failed["row_count"]) == (1, "failed", 1)
+    assert (failed["path"], failed["bytes"]) == (latest["path"], latest["bytes"])
+
+
+def test_a_run_that_is_broken_off_lists_its_streams_and_tells_the_error_once(place: Place) -> None:
+    ended = place.run(ORDERS, record("orders", id=1), "no message")
+    run = place.record()
+    assert (ended.code, run["status"]) == (1, "failed")
+    assert "line 3 is no Singer message" in run["error"]
+    assert [(one["dataset"], one["status"]) for one in run["datasets"]] == [("orders", "failed")]
+    assert ended.err.count("no Singer message") == 1
