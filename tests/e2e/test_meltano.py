@@ -6,6 +6,7 @@ lake are temporary: nothing of the user's is touched.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -77,31 +78,22 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plugins, installed once: two runs must not do so at the same time."""
+def system(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The plugins installed and the database made, once: two runs must do neither at the same time."""
+    foreign = ("MELTANO_", "SHOPIFY_", "TAP_", "TARGET_", "TENANT_")
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     folder = tmp_path_factory.mktemp("meltano")
-    install = [str(BIN / "meltano"), "install", "tap-shopify", "target-lake-parquet"]
-    done = subprocess.run(
-        install,
-        cwd=ROOT,
-        env=os.environ | {"MELTANO_SYS_DIR_ROOT": str(folder)},
-        check=False,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return folder
+    project = Project(folder, ours | {"MELTANO_SYS_DIR_ROOT": str(folder), "NO_COLOR": "1"})
+    code, _, log = project.meltano("install", "tap-shopify", "target-lake-parquet")
+    assert code == 0, log
+    return project
 
 
 @pytest.fixture
-def project(system: Path, tmp_path: Path) -> Project:
-    ours = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("MELTANO_", "SHOPIFY_", "TAP_", "TARGET_", "TENANT_"))
-    }
+def project(system: Project, tmp_path: Path) -> Project:
+    shutil.copy(system.folder / "meltano.db", tmp_path)  # each test has bookmarks of its own
     database = f"sqlite:///{tmp_path}/meltano.db"
-    extra = {"MELTANO_SYS_DIR_ROOT": str(system), "MELTANO_DATABASE_URI": database, "NO_COLOR": "1"}
-    return Project(tmp_path, ours | extra)
+    return Project(tmp_path, system.environment | {"MELTANO_DATABASE_URI": database})
 
 
 def server(shop: str, token: str, orders: int, seed: int) -> ShopifyServer:
