@@ -2,8 +2,12 @@
 
 import json
 import logging
+import os
+import select
 import signal
+import stat
 import sys
+import time
 from collections.abc import Iterable
 from json import JSONDecodeError
 from pathlib import Path
@@ -59,12 +63,33 @@ class TargetCommand(SingerCommand):
             message, code = explain(error)
             click.echo(f"Error: {message}", err=True)
             sys.stderr.flush()
-            sys.exit(code)
+            if isinstance(error, Interrupted):
+                sys.exit(code)
+            read_on(0)
+            sys.exit(code)  # at once: while the interpreter tidied up, the writer would go on
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Runs the callback without the SDK's own reporting of config errors, which `main` puts in a line."""
         logging.captureWarnings(capture=True)
         return click.Command.invoke(self, ctx)
+
+
+def read_on(pipe: int, seconds: float = 5, pause: float = 0.3) -> None:
+    """Reads what a writer still sends, and drops it, until it ends or pauses.
+
+    A reader that goes while Meltano has bytes for it makes Meltano fail: three tracebacks, and our line lost.
+    A writer that never pauses is left after some seconds: a tap may have hours to go.
+    """
+    end = time.monotonic() + seconds
+    try:
+        kind = os.fstat(pipe).st_mode
+        if not (stat.S_ISFIFO(kind) or stat.S_ISSOCK(kind)):
+            return
+        while time.monotonic() < end and select.select([pipe], [], [], pause)[0]:
+            if not os.read(pipe, 1 << 20):
+                return
+    except (OSError, ValueError):
+        return  # no standard input, or a system that cannot wait for pipes
 
 
 def check_config_files(names: Iterable[str]) -> None:

@@ -1,6 +1,8 @@
 """Bad input and wrong usage: a clear line, nothing half-written, no traceback, no value of a record."""
 
 import json
+import subprocess
+import sys
 import time
 from typing import Any
 
@@ -199,3 +201,25 @@ def test_a_file_of_other_making_holds_its_dataset_alone(place: Place) -> None:
     assert_clear(ended.err)
     assert "cannot be read as Parquet" in ended.err
     assert place.rows("s") == [{"id": 1}]
+
+
+def test_a_target_that_gives_up_lets_its_writer_finish(place: Place) -> None:
+    """Meltano fails with tracebacks of its own where its loader goes while there are bytes to hand on."""
+    lines = "".join(record("orders", id=number, name="x" * 1000) + "\n" for number in range(2000))
+    config = place.folder / "config.json"
+    config.write_text(json.dumps({"load_metod": "upsert"}))
+    with subprocess.Popen(
+        [sys.executable, "-m", "target_lake_parquet", "--config", str(config)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdin
+        assert running.stdout
+        assert running.stderr
+        running.stdin.write(lines)  # raises BrokenPipeError where nobody reads
+        running.stdin.close()
+        out, err = running.stdout.read(), running.stderr.read()
+    assert (running.returncode, out) == (2, "")
+    assert "did you mean 'load_method'?" in err
