@@ -59,7 +59,10 @@ def main() -> None:
 def list_datasets(root: str, *, as_json: bool) -> None:
     """List every dataset with its latest snapshot."""
     lake = Lake(root)
-    rows = [_dataset_row(lake.latest_snapshot(name)) for name in lake.datasets()]
+    if not lake.root.is_dir():
+        raise LakeError(f"there is no lake at {root}: name its folder with --lake or LAKE_ROOT")
+    read = _last_read(lake)
+    rows = [_dataset_row(lake.latest_snapshot(name), read.get(name)) for name in lake.datasets()]
     if as_json:
         _print_json(rows)
         return
@@ -68,7 +71,7 @@ def list_datasets(root: str, *, as_json: bool) -> None:
         return
     table = _table("dataset", ">rows", ">size", ">columns", ">age", "source")
     for row in rows:
-        size, age = readable_bytes(row["bytes"]), readable_age(row["created_at"])
+        size, age = readable_bytes(row["bytes"]), readable_age(row["read_at"])
         table.add_row(
             row["dataset"], f"{row['row_count']:,}", size, str(row["columns"]), age, row["source"] or "-"
         )
@@ -136,15 +139,27 @@ def list_runs(root: str, last: int, *, as_json: bool) -> None:
     _console().print(table)
 
 
-def _dataset_row(latest: Snapshot) -> dict[str, Any]:
+def _last_read(lake: Lake) -> dict[str, str]:
+    """When each dataset was last found to be as its source has it: a run that changes nothing counts too."""
+    return {
+        one.dataset: run.finished_at or run.started_at
+        for run in lake.runs()
+        for one in run.datasets
+        if one.status in ("published", "unchanged")
+    }
+
+
+def _dataset_row(latest: Snapshot, read_at: str | None) -> dict[str, Any]:
     info = latest.info
     source = "_".join(filter(None, (info.owner.source, info.origin))) if info else None
+    created_at = info.created_at if info else paths.snapshot_moment(latest.name).isoformat()
     return {
         "dataset": latest.dataset,
         "row_count": latest.row_count,
         "bytes": latest.size,
         "columns": len(latest.column_names),
-        "created_at": info.created_at if info else paths.snapshot_moment(latest.name).isoformat(),
+        "created_at": created_at,
+        "read_at": read_at or created_at,
         "source": source,
         "path": latest.path,
     }

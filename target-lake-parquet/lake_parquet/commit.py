@@ -198,6 +198,7 @@ class Committer:
                 keys=member.keys,
                 replication_keys=facts.replication_keys,
                 origin=facts.origin,
+                account=facts.account,
                 tap=self.tap,
                 version=_version(facts, before),
                 base=own_before.path if own_before and decision.keeps_base else None,

@@ -39,6 +39,7 @@ class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     keys: tuple[str, ...] = ()
     replication_keys: tuple[str, ...] = ()
     origin: str | None = None
+    account: str | None = None
     tap: str | None = None
     version: int | None = None
     base: str | None = None

@@ -19,7 +19,7 @@ class StreamFacts:
 
     `version` is the stream version that the tap activated, `resumed` whether the read began at a bookmark,
     `is_empty` whether it brought no rows, `origin` our taps' mark (`api`, `stub`), `proof` whether the stream
-    was seen to its end, `bookmark` the stream's in the last STATE.
+    was seen to its end, `bookmark` the stream's in the last STATE, `account` the shop or site that was read.
     """
 
     owner: Owner
@@ -36,6 +36,7 @@ class StreamFacts:
     max_row_drop: float | None = None
     hard_delete: bool = True
     bookmark: Any = None
+    account: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +68,32 @@ def decide(facts: StreamFacts, previous: SnapshotInfo | None) -> Decision:
         return Decision(method, hold=refusal)
     if previous is None:
         return _first(facts, method)
-    if previous.owner != facts.owner:
-        return Decision(
-            method,
-            hold=f"the dataset belongs to {previous.owner}, this run brings {facts.owner}: "
-            "give one of them another tenant_id or source",
-        )
-    if facts.origin == "stub" and not previous.is_stub:
-        return Decision(method, hold="stub data never replaces data of the API: set the tap's credentials")
+    refusal = _stranger(facts, previous)
+    if refusal:
+        return Decision(method, hold=refusal)
     if previous.is_stub and facts.origin != "stub":
         decision = _first(facts, method)
         return Decision(
             decision.load_method, hold=decision.hold, notes=(*decision.notes, "replaces stub data")
         )
     return _next(facts, method, previous)
+
+
+def _stranger(facts: StreamFacts, previous: SnapshotInfo) -> str | None:
+    """Why these rows do not belong into the dataset."""
+    if previous.owner != facts.owner:
+        return (
+            f"the dataset belongs to {previous.owner}, this run brings {facts.owner}: "
+            "give one of them another tenant_id or source"
+        )
+    if facts.account and previous.account and facts.account != previous.account:
+        return (
+            f"the dataset holds the rows of {previous.account}, this run brings those of "
+            f"{facts.account}: give each account a tenant_id of its own"
+        )
+    if facts.origin == "stub" and not previous.is_stub:
+        return "stub data never replaces data of the API: set the tap's credentials"
+    return None
 
 
 def _refusal(facts: StreamFacts, method: str) -> str | None:

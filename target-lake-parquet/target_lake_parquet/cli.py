@@ -61,7 +61,11 @@ class TargetCommand(SingerCommand):
         ) as error:
             self.logger.debug("Traceback asked for by the log level.", exc_info=error)
             message, code = explain(error)
-            click.echo(f"Error: {message}", err=True)
+            if os.environ.get("SINGER_SDK_LOG_CONFIG"):
+                # a runner that reads our log must see the level; a traceback would not be the user's
+                self.logger.log(logging.ERROR, "%s", message)
+            else:
+                click.echo(f"Error: {message}", err=True)
             sys.stderr.flush()
             if isinstance(error, Interrupted):
                 sys.exit(code)

@@ -149,7 +149,10 @@ class Run:
         for stream in self.streams.values():
             self.record.datasets += self._commit(stream, committer)
         missing = [one for one in self.record.datasets if one.status in ("held", "failed")]
-        self.record.status = "incomplete" if missing or self._is_cut else "ok"
+        is_open = any(one.proof == "open" for one in self.record.datasets)
+        self.record.status = "incomplete" if missing or is_open or self._is_cut else "ok"
+        if not self._at:
+            self.logger.warning("No message arrived: if the tap failed, its own log says why.")
         self._tell()
         unpublished = {one.stream: self._bookmark_before(one.stream) for one in missing}
         payload = self.states.payload(unpublished)

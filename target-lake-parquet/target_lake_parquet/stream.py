@@ -40,6 +40,7 @@ class Stream:
     settings: StreamSettings
     owner: Owner
     origin: str | None
+    account: str | None
     tenant_column: str | None
     taken: dict[str, str] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=Evidence)
@@ -189,6 +190,7 @@ class Stream:
             max_row_drop=self.settings.max_row_drop,
             hard_delete=self.settings.hard_delete,
             bookmark=bookmark,
+            account=self.account,
         )
 
     def family(self) -> Family:
@@ -239,6 +241,7 @@ def new_stream(message: SchemaMessage, settings: Settings, taken: dict[str, str]
             stream=message.stream, tenant=settings.tenant_id, source=settings.source or mark.get("source")
         ),
         origin=mark.get("origin"),
+        account=mark.get("account"),
         tenant_column=settings.tenant_column,
         taken=taken,
         evidence=Evidence(closes_with=mark.get("closes_with")),

@@ -10,7 +10,7 @@ from rich.table import Table
 from lake_parquet.cli import readable_bytes
 from lake_parquet.runs import DatasetSummary, RunRecord
 
-LEVELS = {"held": logging.ERROR, "failed": logging.ERROR}
+CHILD = "__"
 
 
 def log_summary(logger: logging.Logger, run: RunRecord) -> None:
@@ -18,7 +18,14 @@ def log_summary(logger: logging.Logger, run: RunRecord) -> None:
     for one in run.datasets:
         if run.error and one.status == "failed":
             continue  # one error ended them all, and is told once
-        logger.log(LEVELS.get(one.status, logging.INFO), "%s", sentence(one), extra=_extra(one))
+        logger.log(_level(one), "%s", sentence(one), extra=_extra(one))
+
+
+def _level(one: DatasetSummary) -> int:
+    """An error for what was not published, once a stream; a warning for a stream that was cut short."""
+    if one.status in ("held", "failed"):
+        return logging.INFO if CHILD in one.dataset else logging.ERROR
+    return logging.WARNING if one.proof == "open" else logging.INFO
 
 
 def _extra(one: DatasetSummary) -> dict[str, object]:
@@ -60,7 +67,7 @@ def print_table(run: RunRecord) -> None:
         table.add_column(name, overflow="fold")
     for name in ("rows", "added", "updated", "deleted", "size"):
         table.add_column(name, justify="right")
-    table.add_column("path", overflow="fold")
+    table.add_column("snapshot", no_wrap=True)
     for one in run.datasets:
         updated = "?" if one.rows_updated is None else f"{one.rows_updated:,}"
         table.add_row(
@@ -72,6 +79,6 @@ def print_table(run: RunRecord) -> None:
             updated,
             f"{one.rows_deleted:,}",
             readable_bytes(one.bytes),
-            one.path or "-",
+            one.path.rpartition("/")[2] if one.path else "-",
         )
     console.print(table)

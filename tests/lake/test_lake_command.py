@@ -46,6 +46,7 @@ def test_ls_lists_each_dataset_with_its_latest(filled: Writer) -> None:
         "bytes": (filled.root / latest.path).stat().st_size,
         "columns": 2,
         "created_at": latest.info.created_at,
+        "read_at": latest.info.created_at,
         "source": "shop_api",
         "path": latest.path,
     }
@@ -55,12 +56,26 @@ def test_ls_lists_each_dataset_with_its_latest(filled: Writer) -> None:
     assert row.split()[-1] == "shop_api"
 
 
-def test_an_empty_lake_is_said_to_be_empty(tmp_path: Path) -> None:
-    result = invoke(tmp_path / "none", "ls")
+def test_age_counts_from_the_last_run_that_read_the_dataset(filled: Writer) -> None:
+    """A quiet table that is read every night is fresh, though its file is old."""
+    quiet = DatasetSummary(dataset="orders", stream="orders", status="unchanged")
+    held = DatasetSummary(dataset="orders", stream="orders", status="held")
+    for number, (moment, one) in enumerate([("2030-01-01T00:00:00Z", quiet), ("2031-01-01T00:00:00Z", held)]):
+        run = RunRecord(run_id=f"2030010{number}", started_at=moment, finished_at=moment, datasets=[one])
+        write_run(filled.root, run)
+    (one,) = parsed(filled.root, "ls")
+    assert one["read_at"] == "2030-01-01T00:00:00Z"
+
+
+def test_an_empty_lake_is_said_to_be_empty_and_none_to_be_none(tmp_path: Path) -> None:
+    result = invoke(tmp_path, "ls")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "is empty" in result.stderr
-    assert parsed(tmp_path / "none", "ls") == []
-    assert parsed(tmp_path / "none", "runs") == []
+    assert parsed(tmp_path, "ls") == []
+    assert parsed(tmp_path, "runs") == []
+    result = invoke(tmp_path / "none", "ls")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "there is no lake at" in result.stderr
 
 
 def test_show_tells_columns_history_and_a_sample(filled: Writer) -> None:

@@ -9,10 +9,12 @@ import re
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import polars as pl
 import pytest
 from pyarrow import parquet as pq
 
@@ -194,3 +196,20 @@ def test_duckdb_reads_all_shops_without_a_macro(database: duckdb.DuckDBPyConnect
         group by parse_dirpath(file))
     """
     assert by_id(query(database, sql)) == by_id(BOTH)
+
+
+def test_duckdb_loses_no_digit_of_a_column_that_was_widened(
+    database: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The macro binds its columns over old files too, where the number was a float still."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "storage/lake/raw/acme_shopify_orders"
+    folder.mkdir(parents=True)
+    exact = Decimal("12345678901234567890.123456789")
+    pl.DataFrame({"price": [1.5]}).write_parquet(folder / "20260101T000000000000Z.parquet")
+    new = pl.DataFrame({"price": [exact]}, schema={"price": pl.Decimal(38, 9)})
+    new.write_parquet(folder / "20260102T000000000000Z.parquet")
+    for statement in recipe("sql", "set variable newest").split(";"):
+        if statement.strip():
+            database.execute(statement)
+    assert database.fetchall() == [(exact,)]

@@ -136,6 +136,7 @@ def test_a_first_read_is_versioned_and_closed(config: dict[str, Any]) -> None:
         assert schema["schema"]["x-singerlake"] == {
             "source": "shopify",
             "origin": "api",
+            "account": "acme.myshopify.com",
             "closes_with": "ACTIVATE_VERSION",
         }
         assert {record["version"] for record in output.kind("RECORD", stream)} == {closing["version"]}
@@ -193,7 +194,8 @@ def test_an_incremental_run_reads_what_changed_and_says_so(
     assert second.kind("ACTIVATE_VERSION") == []
     assert all("version" not in record for record in second.kind("RECORD"))
     (schema,) = second.kind("SCHEMA")
-    assert schema["schema"]["x-singerlake"] == {"source": "shopify", "origin": "api"}
+    mark = {"source": "shopify", "origin": "api", "account": "acme.myshopify.com"}
+    assert schema["schema"]["x-singerlake"] == mark
     assert second.state["bookmarks"]["orders"]["replication_key_value"] == max(
         row["updated_at"] for row in rows
     )

@@ -56,6 +56,15 @@ def test_the_first_rows_of_the_api_replace_stub_rows(place: Place) -> None:
     assert "replaces stub data" in place.summary("shop_orders")["notes"]
 
 
+def test_another_accounts_rows_are_held(place: Place) -> None:
+    """A tenant's name that was forgotten or mistyped must not put one shop's rows over another's."""
+    place.good(*marked(API | {"account": "acme.example"}, "a", "b"))
+    ended = place.run(*marked(API | {"account": "bolt.example"}, "x", "y", version=2))
+    assert ended.code == 1
+    assert "the rows of acme.example, this run brings those of bolt.example" in ended.err
+    assert [row["name"] for row in place.rows("shop_orders")] == ["a", "b"]
+
+
 def test_a_read_that_lacks_its_closing_word_is_held(place: Place) -> None:
     place.good(*marked(API, "a", "b", "c"))
     ended = place.run(*marked(API, "a", "b", version=2)[:3])

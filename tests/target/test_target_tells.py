@@ -109,7 +109,7 @@ def test_a_terminal_gets_a_table_and_a_pipe_does_not(place: Place) -> None:
     os.close(leader)
     assert forked.wait() == 0
     text = re.sub(r"\x1b\[[0-9;]*m", "", shown.decode())
-    assert re.search(r"dataset\s+status\s+source\s+rows\s+added\s+updated\s+deleted\s+size\s+path", text)
+    assert re.search(r"dataset\s+status\s+source\s+rows\s+added\s+updated\s+deleted\s+size\s+snapshot", text)
     assert re.search(r"orders\s+unchanged\s+-\s+1\s+0\s+0\s+0", text)
 
 

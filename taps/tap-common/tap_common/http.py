@@ -82,7 +82,8 @@ class JsonApi:
         except requests.exceptions.ChunkedEncodingError as error:
             raise RetryableError(f"{self.origin} broke off in the middle of its answer.") from error
         except requests.exceptions.ConnectionError as error:
-            raise RetryableError(f"{self.origin} cannot be reached: {_reason(error)}.") from error
+            reason = f"{self.origin} cannot be reached: {_reason(error)}."
+            raise RetryableError(f"{reason} Check the address and the network, and run again.") from error
         except requests.exceptions.RequestException as error:
             raise ApiError(f"{self.origin} cannot be asked: {foreign(error)}") from error
         return self._judge(response, content)

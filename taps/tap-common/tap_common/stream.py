@@ -91,6 +91,8 @@ class CommonStream(Stream, abc.ABC):
         Inside `schema`, where catalogs, stream maps and mapper plugins leave it alone.
         """
         note = {"source": self._tap.source, "origin": self._tap.origin}
+        if account := self._tap.state.get("account"):
+            note["account"] = str(account)
         if self.version is not None:
             note["closes_with"] = "ACTIVATE_VERSION"
         for message in super()._generate_schema_messages():

@@ -34,6 +34,7 @@ def main() -> None:
         sys.stderr.write(
             f"Shopify emulator on {server.url} until Ctrl-C: POST {server.url}/admin/api/2026-10/graphql.json"
             f" with the header X-Shopify-Access-Token: {server.token}\n"
+            f'For shop.json: {{"shop_domain": "{server.domain}", "access_token": "{server.token}"}}\n'
         )
         facts = {"url": server.url, "shop": server.shop, "token": server.token}
         sys.stdout.write(json.dumps(facts) + "\n")
