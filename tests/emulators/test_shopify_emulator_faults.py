@@ -288,7 +288,13 @@ def test_it_runs_by_itself_until_a_signal(number: signal.Signals) -> None:
         out, err = process.communicate(timeout=10)
 
     assert answer["data"] == {"shop": {"myshopifyDomain": facts["shop"]}}
-    assert (process.returncode, out, len(err.splitlines())) == (0, "", 1)
+    how, shop_json = err.splitlines()
+    domain = facts["url"].removeprefix("http://")
+    assert (process.returncode, out, facts["url"] in how) == (0, "", True)
+    assert json.loads(shop_json.removeprefix("For shop.json: ")) == {
+        "shop_domain": domain,
+        "access_token": facts["token"],
+    }
 
 
 def test_it_stops_while_a_client_keeps_its_connection_and_another_waits() -> None:
