@@ -12,7 +12,7 @@ import msgspec
 import polars as pl
 
 from lake_parquet.staging import ROW
-from target_lake_parquet.columns import PARENT, POSITION, Column, Table
+from target_lake_parquet.columns import PARENT, POSITION, Table
 from target_lake_parquet.values import convert, parse_number
 
 _decoder = msgspec.json.Decoder(float_hook=parse_number)
@@ -178,8 +178,3 @@ def _descend(
                 decoded.bad.append(BadRecord(lines[index], ".".join(here), "is not an object"))
                 values[index] = None
         _descend(below, here, lines, values, picked, into)
-
-
-def columns_of(table: Table) -> dict[str, list[Column]]:
-    """The plain columns of each table of a family, by suffix."""
-    return {member.suffix: list(member.columns) for member in table.family()}

@@ -149,6 +149,8 @@ class Run:
         for stream in self.streams.values():
             self.record.datasets += self._commit(stream, committer)
         missing = [one for one in self.record.datasets if one.status in ("held", "failed")]
+        sources = {stream.owner.source for stream in self.streams.values()}
+        self.record.source = self.settings.source or (sources.pop() if len(sources) == 1 else None)
         is_open = any(one.proof == "open" for one in self.record.datasets)
         self.record.status = "incomplete" if missing or is_open or self._is_cut else "ok"
         if not self._at:

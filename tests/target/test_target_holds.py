@@ -65,6 +65,25 @@ def test_another_accounts_rows_are_held(place: Place) -> None:
     assert [row["name"] for row in place.rows("shop_orders")] == ["a", "b"]
 
 
+def test_a_read_that_was_cut_short_is_merged_and_told(place: Place) -> None:
+    place.good(CHANGES, change(1, "a"), bookmark("orders", "2026-01-01"))
+    place.good(CHANGES, change(2, "b", 2), state({"bookmarks": {"orders": {"progress_markers": {}}}}))
+    assert len(place.rows("orders")) == 2
+    assert (place.record()["status"], place.summary("orders")["proof"]) == ("incomplete", "open")
+    assert "WARNING" in next(
+        line
+        for line in place.run(
+            CHANGES, state({"bookmarks": {"orders": {"progress_markers": {}}}})
+        ).err.splitlines()
+        if "orders:" in line
+    )
+
+
+def test_the_run_names_the_source_that_the_tap_names(place: Place) -> None:
+    place.good(*marked(API, "a"))
+    assert place.record()["source"] == "shop"
+
+
 def test_a_read_that_lacks_its_closing_word_is_held(place: Place) -> None:
     place.good(*marked(API, "a", "b", "c"))
     ended = place.run(*marked(API, "a", "b", version=2)[:3])

@@ -118,6 +118,7 @@ def test_nothing_in_nothing_out(place: Place) -> None:
     assert (ended.code, ended.out) == (0, "")
     assert place.datasets() == []
     assert place.record()["datasets"] == []
+    assert "No message arrived" in ended.err
 
 
 def test_version_and_help_write_nothing(place: Place) -> None:
