@@ -110,6 +110,7 @@ def test_the_lake_knows_no_target() -> None:
 
 
 PURE = [
+    "lake_parquet.family",
     "lake_parquet.merge",
     "lake_parquet.paths",
     "lake_parquet.policy",

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 
 from lake_parquet import paths, snapshots
 from lake_parquet.errors import LakeError
+from lake_parquet.family import Family, Member
 from lake_parquet.files import locked, make_folder, publish
-from lake_parquet.footer import Owner, SnapshotInfo
+from lake_parquet.footer import SnapshotInfo
 from lake_parquet.merge import Merged, Rule, merge_child, merge_stream
 from lake_parquet.policy import Decision, StreamFacts, decide, hold_for_drop
 from lake_parquet.runs import DatasetSummary, Status
@@ -25,32 +26,6 @@ from lake_parquet.staging import ROW, Staging
 from lake_parquet.widen import unite
 
 Compression = Literal["zstd", "snappy", "gzip", "lz4", "uncompressed"]
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One dataset of a family. `parents` are the columns of a child that hold its stream's keys, in order."""
-
-    dataset: str
-    owner: Owner
-    keys: tuple[str, ...]
-    parents: tuple[str, ...] = ()
-    json_columns: tuple[str, ...] = ()
-    rows_read: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """A stream's dataset and its child datasets: they are published together."""
-
-    stream: Member
-    children: tuple[Member, ...] = ()
-    schema: object = None
-    notes: tuple[str, ...] = ()
-
-    def members(self) -> tuple[Member, ...]:
-        """The stream first, then the children."""
-        return (self.stream, *self.children)
 
 
 @dataclass(frozen=True, slots=True)

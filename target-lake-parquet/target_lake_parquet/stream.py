@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from lake_parquet.commit import Family, Member
+from lake_parquet.family import Family, Member
 from lake_parquet.footer import Owner
 from lake_parquet.paths import dataset_name
 from lake_parquet.policy import StreamFacts

@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 from lake_parquet import Lake, paths
-from lake_parquet.commit import Committer, Family, Member, ParquetOptions
+from lake_parquet.commit import Committer, ParquetOptions
+from lake_parquet.family import Family, Member
 from lake_parquet.footer import Owner
 from lake_parquet.policy import StreamFacts
 from lake_parquet.runs import DatasetSummary

@@ -1,0 +1,31 @@
+"""What is published together: a stream's dataset and its child datasets. Pure."""
+
+from dataclasses import dataclass
+
+from lake_parquet.footer import Owner
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One dataset of a family. `parents` are the columns of a child that hold its stream's keys, in order."""
+
+    dataset: str
+    owner: Owner
+    keys: tuple[str, ...]
+    parents: tuple[str, ...] = ()
+    json_columns: tuple[str, ...] = ()
+    rows_read: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A stream's dataset and its child datasets: they are published together."""
+
+    stream: Member
+    children: tuple[Member, ...] = ()
+    schema: object = None
+    notes: tuple[str, ...] = ()
+
+    def members(self) -> tuple[Member, ...]:
+        """The stream first, then the children."""
+        return (self.stream, *self.children)
