@@ -15,6 +15,8 @@ from lake_parquet.staging import ROW
 from target_lake_parquet.columns import PARENT, POSITION, Table
 from target_lake_parquet.values import convert, parse_number
 
+KEY_MISSING = "is a key property and is missing"
+
 _decoder = msgspec.json.Decoder(float_hook=parse_number)
 
 
@@ -68,7 +70,7 @@ def _check_keys(
         if column.name in table.keys and len(column.path) == 1:
             name = column.path[0]
             absent = (line for line, value in zip(lines, objects, strict=True) if name not in value)
-            decoded.bad.extend(BadRecord(line, name, "is a key property and is missing") for line in absent)
+            decoded.bad.extend(BadRecord(line, name, KEY_MISSING) for line in absent)
 
 
 def _decode_table(

@@ -7,6 +7,8 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
+from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchemaException
+
 from lake_parquet import paths, snapshots
 from lake_parquet.commit import Committer
 from lake_parquet.errors import LakeError
@@ -37,6 +39,14 @@ WAITING_BYTES = 64 * 2**20
 
 class Incomplete(LakeError):  # noqa: N818 - it says how the run ended
     """Some dataset was not published; the log says which and why."""
+
+
+class KeysMissing(Incomplete, MissingKeyPropertiesError):
+    """Records lack what tells them apart."""
+
+
+class RecordBeforeSchema(BadLine, RecordsWithoutSchemaException):
+    """Nothing says what the columns of a record are."""
 
 
 class Run:
@@ -88,7 +98,7 @@ class Run:
             self.counts["RECORD"] += message.count
             stream = self.streams.get(message.stream)
             if stream is None:
-                raise BadLine(
+                raise RecordBeforeSchema(
                     f"line {message.first_line}: a RECORD of stream {message.stream!r} comes before its "
                     "SCHEMA: the tap must send it first"
                 )
@@ -164,7 +174,8 @@ class Run:
             print_state(payload)
         if missing:
             streams = ", ".join(sorted(unpublished))
-            raise Incomplete(
+            lacks_keys = any(stream.lacks_key for stream in self.streams.values())
+            raise (KeysMissing if lacks_keys else Incomplete)(
                 f"{len(unpublished)} of {len(self.streams)} streams not published ({streams}): "
                 "the log says why"
             )

@@ -16,7 +16,7 @@ from lake_parquet.runs import DatasetSummary, Proof
 from lake_parquet.staging import Staging
 from target_lake_parquet.blocks import BlockDecoder
 from target_lake_parquet.columns import PARENT, Kind, Plan, Table, UnknownKeyError, table_of
-from target_lake_parquet.decode import BadRecord, Decoded, decode
+from target_lake_parquet.decode import KEY_MISSING, BadRecord, Decoded, decode
 from target_lake_parquet.messages import Rows, SchemaMessage
 from target_lake_parquet.proof import Evidence, is_incremental, is_resumable
 from target_lake_parquet.settings import Settings, StreamSettings
@@ -49,6 +49,7 @@ class Stream:
     replication_keys: tuple[str, ...] = ()
     tables: dict[str, Table] = field(default_factory=dict)
     failure: str | None = None
+    lacks_key: bool = False
     read: Counter[str] = field(default_factory=Counter)
     coerced: Counter[tuple[str, str]] = field(default_factory=Counter)
     undeclared: Counter[str] = field(default_factory=Counter)
@@ -159,6 +160,7 @@ class Stream:
 
     def _refuse(self, bad: list[BadRecord]) -> None:
         first = min(bad, key=lambda one: one.line)
+        self.lacks_key = first.reason == KEY_MISSING
         more = f" ({len(bad)} such values in this block)" if len(bad) > 1 else ""
         self.fail(
             f"line {first.line}: field {first.field!r} {first.reason}{more}: "

@@ -24,8 +24,6 @@ SUITE = [
 
 NOT_YET = {
     "multiple_state_messages": "one STATE is printed, at the end: those in mid-run come with durable staging",
-    "record_before_schema": "refused, with an error of our own where the suite wants the SDK's class",
-    "record_missing_key_property": "its stream fails, with an error of our own, not the SDK's",
 }
 
 ROWS: dict[str, dict[str, list[dict[str, Any]]]] = {
