@@ -21,23 +21,57 @@ STAGING_LOCK = ".staging/lock"
 INCOMPLETE = ".incomplete"
 SUFFIX = ".parquet"
 SEPARATOR = "__"
+DATASET_TEMPLATE = "{tenant}_{source}_{stream}"
 MAX_NAME = 200
 """Bytes of a dataset's name: file systems end at 255, and temporary names add to it."""
 
 _STAMP = "%Y%m%dT%H%M%S%fZ"
 _SNAPSHOT = re.compile(r"\d{8}T\d{12}Z\.parquet")
+_PART = re.compile(r"\{(tenant|source|stream)\}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _WINDOWS = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)")
 
 
-def dataset_name(tenant: str | None, source: str | None, stream: str, child: str | None = None) -> str:
-    """Names a dataset: tenant, source, stream joined by `_`, empty parts left out, then `__` and the child.
+def check_template(template: str) -> None:
+    """Checks a template of dataset names.
+
+    Raises:
+        ValueError: it is none; the message says why.
+    """
+    literals, parts = _PART.split(template)[::2], _PART.findall(template)
+    if "stream" not in parts or len(set(parts)) != len(parts):
+        raise ValueError("it must name {stream}, and each of {tenant}, {source}, {stream} once at most")
+    if any(_UNSAFE.search(literal) for literal in literals):
+        raise ValueError("beside {tenant}, {source} and {stream} it may hold A-Z a-z 0-9 _ - alone")
+    if any(SEPARATOR in literal for literal in literals):
+        raise ValueError(f"{SEPARATOR!r} parts a dataset from its child datasets")
+
+
+def _filled(template: str, values: dict[str, str | None]) -> str:
+    """Fills a template; an empty part takes the text before it along, the first part the text after it."""
+    first, *rest = _PART.split(template)
+    pairs = zip(rest[::2], ["", *rest[1:-1:2]], strict=True)
+    filled = ""
+    for part, before in pairs:
+        if value := values[part]:
+            filled += (before if filled else "") + _safe(value)
+    return first + filled + rest[-1]
+
+
+def dataset_name(
+    tenant: str | None,
+    source: str | None,
+    stream: str,
+    child: str | None = None,
+    template: str = DATASET_TEMPLATE,
+) -> str:
+    """Names a dataset: the template filled, empty parts left out, then `__` and the child.
 
     Characters outside `A-Z a-z 0-9 _ -` become `_`, so that a name is a plain folder on every system. Two
     streams can meet in one name; the owner in each snapshot's metadata tells them apart, and the
     second one is refused.
     """
-    name = "_".join(_safe(part) for part in (tenant, source, stream) if part)
+    name = _filled(template, {"tenant": tenant, "source": source, "stream": stream})
     name = name.lstrip("_-") or "stream"  # readers hide folders that begin with `_` or `.`
     if _WINDOWS.fullmatch(name):
         name += "_"

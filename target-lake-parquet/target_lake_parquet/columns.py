@@ -21,12 +21,13 @@ explains. The table of types:
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from lake_parquet.paths import dataset_name
+from lake_parquet.paths import SEPARATOR, dataset_name
 from target_lake_parquet.jsonschema_shapes import Shape, shape_of
 
 INT64 = (Decimal(-(2**63)), Decimal(2**63 - 1))
@@ -36,6 +37,8 @@ DEFAULT_SCALE = 9
 POSITION = "_position"
 PARENT = "_parent_"
 UNNAMED = "_unnamed"
+UNNAMEABLE = frozenset(["Cc", "Cs", "Zl", "Zp"])
+MARK_DIGITS = 6
 
 
 class Kind(StrEnum):
@@ -94,7 +97,7 @@ class Plan:
     split_arrays: bool = True
     split_depth: int = 2
     max_depth: int | None = None
-    separator: str = "__"
+    separator: str = SEPARATOR
     reserved: frozenset[str] = frozenset()
 
 
@@ -133,9 +136,7 @@ def _children(
     keys = tuple(PARENT + key for key in parent.keys)
     reserved = plan.reserved | {*keys, POSITION}
     # all of a level are named before what is below them, so that the shallowest keep their names
-    named = [
-        (_suffix(path, parent.suffix, plan, taken), path, shape) for path, shape in sorted(arrays, key=_depth)
-    ]
+    named = [(_suffix(path, parent.suffix, taken), path, shape) for path, shape in sorted(arrays, key=_depth)]
     tables = []
     for suffix, path, shape in named:
         columns, deeper = _columns(shape, (), plan, splits=level < plan.split_depth, reserved=reserved)
@@ -148,13 +149,10 @@ def _depth(array: tuple[tuple[str, ...], Shape]) -> tuple[int, tuple[str, ...]]:
     return len(array[0]), array[0]
 
 
-def _suffix(path: tuple[str, ...], parent: str, plan: Plan, taken: set[str]) -> str:
+def _suffix(path: tuple[str, ...], parent: str, taken: set[str]) -> str:
     """Names a child dataset; one that would share a folder with a sibling gets a mark, as columns do."""
-    name = plan.separator.join(filter(None, (parent, *map(_readable, path))))
-    if dataset_name(None, None, "x", name).casefold() in taken:
-        name += "_" + _mark((parent, *path))
-    taken.add(dataset_name(None, None, "x", name).casefold())
-    return name
+    name = SEPARATOR.join(filter(None, (parent, *map(_readable, path))))
+    return _free(name, (parent, *path), taken, lambda name: dataset_name(None, None, "x", name).casefold())
 
 
 def _columns(
@@ -239,25 +237,34 @@ def column_names(
 ) -> dict[tuple[str, ...], str]:
     """Names columns: path parts joined; a name that is taken, upper and lower case apart, gets a mark.
 
-    Spark and Athena do not tell `Id` from `id`. Among paths of one name the shallowest keeps it, then the
-    alphabetically first; the others end in `_` and six hexadecimal digits of their path's SHA-256, so
-    that a name depends on its own path alone.
+    Spark and Athena do not tell `Id` from `id`, nobody tells two Unicode writings of `é` apart. Among paths
+    of one name the shallowest keeps it, then the alphabetically first; the others end in `_` and six
+    hexadecimal digits of their path's SHA-256, so that a marked name depends on its own path alone.
     """
     names: dict[tuple[str, ...], str] = {}
-    taken = {name.casefold() for name in reserved}
+    taken = {alike(name) for name in reserved}
     for path in sorted(paths, key=lambda parts: (len(parts), parts)):
         name = separator.join(_readable(part) for part in path)
-        if name.casefold() in taken:
-            name += "_" + _mark(path)
-        taken.add(name.casefold())
-        names[path] = name
+        names[path] = _free(name, path, taken, alike)
     return names
 
 
-def _mark(path: Sequence[str]) -> str:
-    return hashlib.sha256("\0".join(path).encode()).hexdigest()[:6]
+def alike(name: str) -> str:
+    """What a name has in common with those that some reader takes for the same."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _free(name: str, path: Sequence[str], taken: set[str], key: Callable[[str], str]) -> str:
+    """Claims `name`, or where its like is taken, the name with the shortest mark that is free."""
+    free, digits = name, MARK_DIGITS
+    while key(free) in taken:
+        digest = hashlib.sha256("\0".join(path).encode("utf-8", "surrogatepass")).hexdigest()
+        free = f"{name}_{(digest * (digits // len(digest) + 1))[:digits]}"
+        digits += 1
+    taken.add(key(free))
+    return free
 
 
 def _readable(part: str) -> str:
-    """A path part as received, but for what no reader can name: emptiness and control characters."""
-    return "".join(char if char.isprintable() else "_" for char in part) or UNNAMED
+    """A path part as received, but for what no reader can name: nothing, control and half characters."""
+    return "".join("_" if unicodedata.category(char) in UNNAMEABLE else char for char in part) or UNNAMED

@@ -41,7 +41,7 @@ class Incomplete(LakeError):  # noqa: N818 - it says how the run ended
     """Some dataset was not published; the log says which and why."""
 
 
-class KeysMissing(Incomplete, MissingKeyPropertiesError):
+class KeysMissingError(Incomplete, MissingKeyPropertiesError):
     """Records lack what tells them apart."""
 
 
@@ -175,7 +175,7 @@ class Run:
         if missing:
             streams = ", ".join(sorted(unpublished))
             lacks_keys = any(stream.lacks_key for stream in self.streams.values())
-            raise (KeysMissing if lacks_keys else Incomplete)(
+            raise (KeysMissingError if lacks_keys else Incomplete)(
                 f"{len(unpublished)} of {len(self.streams)} streams not published ({streams}): "
                 "the log says why"
             )

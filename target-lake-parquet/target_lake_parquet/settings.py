@@ -10,7 +10,7 @@ from singer_sdk import typing as th
 
 from lake_parquet.commit import ParquetOptions
 from lake_parquet.errors import UsageError
-from lake_parquet.paths import SEPARATOR
+from lake_parquet.paths import DATASET_TEMPLATE, SEPARATOR, check_template
 from lake_parquet.policy import LoadMethod
 
 COMPRESSIONS = ["zstd", "snappy", "gzip", "lz4", "uncompressed"]
@@ -48,6 +48,13 @@ _STREAM_SETTINGS = (
         title="Flattening depth",
         description="Levels of nested objects that become `parent__child` columns; deeper ones are JSON "
         "text. Unset: all.",
+    ),
+    th.Property(
+        "flattening_separator",
+        th.StringType(pattern=r"^[ -~]{0,10}(?!\n)$"),
+        default=SEPARATOR,
+        title="Flattening separator",
+        description="What joins the parts of a nested field's column name. Child datasets keep `__`.",
     ),
     th.Property(
         "undeclared_fields",
@@ -103,6 +110,14 @@ SETTINGS = th.PropertiesList(
         title="Source",
         description="Where the data comes from; second part of each dataset's name. Default: Meltano's "
         "`load_schema` without a leading `tap_`, else what our taps say of themselves.",
+    ),
+    th.Property(
+        "dataset_template",
+        th.StringType,
+        default=DATASET_TEMPLATE,
+        title="Dataset template",
+        description="How a dataset is named; an empty part is left out, with the text before it. "
+        "It must hold `{stream}`, and no `__`.",
     ),
     th.Property(
         "tap",
@@ -164,6 +179,7 @@ class StreamSettings:
     arrays: Literal["split", "json"] = "split"
     split_depth: int = 2
     flattening_max_depth: int | None = None
+    flattening_separator: str = SEPARATOR
     undeclared_fields: Literal["warn", "fail"] = "warn"
     on_incomplete: Literal["hold", "publish"] = "hold"
     max_row_drop: float | None = None
@@ -177,6 +193,7 @@ class Settings:
     lake_root: str
     tenant_id: str | None
     source: str | None
+    dataset_template: str
     tap: str | None
     tenant_column: str | None
     max_line_bytes: int
@@ -206,6 +223,7 @@ def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
         lake_root=given.get("lake_root", "storage/lake"),
         tenant_id=tenant,
         source=source or (load_schema.removeprefix("tap_") if load_schema else None),
+        dataset_template=_template(given),
         tap=given.get("tap") or environ.get("MELTANO_EXTRACTOR_NAME") or None,
         tenant_column=config.get("tenant_column", "_tenant") or None,
         max_line_bytes=int(given.get("max_line_mb", 64)) * 2**20,
@@ -248,10 +266,19 @@ def _parquet_options(given: Mapping[str, Any]) -> ParquetOptions:
 
 def _stream_values(config: Mapping[str, Any]) -> dict[str, Any]:
     names = StreamSettings.__dataclass_fields__
-    values = {name: value for name, value in config.items() if name in names and value is not None}
+    values = {name: value for name, value in config.items() if name in names and value not in (None, "")}
     if "max_row_drop" in values:
         values["max_row_drop"] = float(values["max_row_drop"])  # the SDK reads config numbers as Decimal
     return values
+
+
+def _template(config: Mapping[str, Any]) -> str:
+    template = str(config.get("dataset_template", DATASET_TEMPLATE))
+    try:
+        check_template(template)
+    except ValueError as error:
+        raise UsageError(f"dataset_template {template!r} names no dataset: {error}") from None
+    return template
 
 
 def _name_part(config: Mapping[str, Any], setting: str) -> str | None:

@@ -10,7 +10,7 @@ import polars as pl
 
 from lake_parquet.family import Family, Member
 from lake_parquet.footer import Owner
-from lake_parquet.paths import dataset_name
+from lake_parquet.paths import DATASET_TEMPLATE, dataset_name
 from lake_parquet.policy import StreamFacts
 from lake_parquet.runs import DatasetSummary, Proof
 from lake_parquet.staging import Staging
@@ -42,6 +42,7 @@ class Stream:
     origin: str | None
     account: str | None
     tenant_column: str | None
+    template: str = DATASET_TEMPLATE
     taken: dict[str, str] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=Evidence)
     schema: dict[str, Any] = field(default_factory=dict)
@@ -59,7 +60,8 @@ class Stream:
 
     def dataset(self, suffix: str = "") -> str:
         """The dataset of the stream, or of one of its arrays."""
-        return dataset_name(self.owner.tenant, self.owner.source, self.name, suffix or None)
+        owner = self.owner
+        return dataset_name(owner.tenant, owner.source, self.name, suffix or None, self.template)
 
     def take_schema(self, message: SchemaMessage, staging: Staging, workers: Workers) -> None:
         """Plans the columns anew; rows that came under an older SCHEMA keep their own."""
@@ -72,6 +74,7 @@ class Stream:
             split_arrays=settings.arrays == "split",
             split_depth=settings.split_depth,
             max_depth=settings.flattening_max_depth,
+            separator=settings.flattening_separator,
             reserved=frozenset([self.tenant_column] if self.owner.tenant and self.tenant_column else []),
         )
         if self.tables and message.key_properties != self.keys:
@@ -245,6 +248,7 @@ def new_stream(message: SchemaMessage, settings: Settings, taken: dict[str, str]
         origin=mark.get("origin"),
         account=mark.get("account"),
         tenant_column=settings.tenant_column,
+        template=settings.dataset_template,
         taken=taken,
         evidence=Evidence(closes_with=mark.get("closes_with")),
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lake_parquet.paths import dataset_name
 from target_lake_parquet import columns
-from target_lake_parquet.columns import Kind, Plan, Table, UnknownKeyError, column_names, table_of
+from target_lake_parquet.columns import Kind, Plan, Table, UnknownKeyError, alike, column_names, table_of
 
 S, I, N, B = ({"type": name} for name in ("string", "integer", "number", "boolean"))  # noqa: E741 - short on purpose
 NULL = {"type": "null"}
@@ -246,6 +246,11 @@ NAMES: list[tuple[list[tuple[str, ...]], list[str]]] = [
     ),
     ([("straße",), ("STRASSE",)], ["straße_", "STRASSE"]),
     ([("\0row",)], ["_row"]),
+    ([("é",), ("e\u0301",)], ["é_", "e\u0301"]),
+    ([("😀\u200d😀",), ("x" * 300,)], ["😀\u200d😀", "x" * 300]),
+    ([("a", ""), ("a", "_unnamed")], ["a___unnamed", "a___unnamed_"]),
+    ([("a__", "b"), ("a", "__b")], ["a____b_", "a____b"]),
+    ([("a\ud800b",)], ["a_b"]),
 ]
 
 
@@ -263,20 +268,29 @@ def test_columns_are_named_by_their_path_and_marked_where_names_meet(
             assert found[path] == name
 
 
-part = st.text(alphabet=st.sampled_from("aAbB_. \n"), max_size=4)
+def test_a_name_that_looks_like_a_mark_takes_none_away() -> None:
+    """A field may be called like another's marked name."""
+    marked = column_names([("a", "b"), ("a__b",)])["a", "b"]
+    names = column_names([("a", "b"), ("a__b",), (marked,)])
+    assert names[("a__b",)] == "a__b"
+    assert names[(marked,)] == marked
+    assert re.fullmatch(f"{marked}[0-9a-f]", names["a", "b"])
+
+
+part = st.text(alphabet=st.sampled_from("aAbB_. \néE\u0301"), max_size=4)
 paths = st.lists(st.lists(part, min_size=1, max_size=3).map(tuple), unique=True, max_size=8)
 
 
-@given(paths, st.randoms())
+@given(paths, st.sampled_from(["__", "_", ".", "a"]), st.randoms())
 def test_names_are_unique_but_for_case_and_stable_under_order(
-    found: list[tuple[str, ...]], random: Any
+    found: list[tuple[str, ...]], separator: str, random: Any
 ) -> None:
-    names = column_names(found)
-    assert len({name.casefold() for name in names.values()}) == len(found)
+    names = column_names(found, separator)
+    assert len({alike(name) for name in names.values()}) == len(found)
     assert all(name and name.isprintable() for name in names.values())
     shuffled = list(found)
     random.shuffle(shuffled)
-    assert column_names(shuffled) == names
+    assert column_names(shuffled, separator) == names
 
 
 def test_a_reserved_name_is_not_given_to_a_field() -> None:

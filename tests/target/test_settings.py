@@ -141,6 +141,57 @@ def test_flattening_max_depth_leaves_deeper_objects_as_json_text(place: Place) -
         assert place.rows(f"d{depth}_s") == [{"id": 1, **expected}]
 
 
+def test_flattening_separator_joins_the_names_of_columns_and_not_of_child_datasets(place: Place) -> None:
+    cart = {"type": "object", "properties": {"total": INTEGER, "items": ITEMS}}
+    lines = [
+        schema("s", {"id": KEY, "cart": cart, "cart.total": INTEGER}),
+        record("s", id=1, cart={"total": 7, "items": []}, **{"cart.total": 8}),
+    ]
+    place.good(*lines, flattening_separator=".", stream_overrides={"s": {"flattening_separator": ""}})
+    assert place.datasets() == ["s", "s__cart__items", "s__cart__items__tags"]
+    assert place.rows("s") == [{"id": 1, "cart.total_8a6806": 7, "cart.total": 8}]
+    ended = place.run(*lines, flattening_separator="\n")
+    assert (ended.code, "flattening_separator" in ended.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("template", "config", "dataset"),
+    [
+        ("{tenant}_{source}_{stream}", {"tenant_id": "acme", "source": "shop"}, "acme_shop_orders"),
+        ("raw-{source}-{stream}-{tenant}", {"tenant_id": "acme", "source": "shop"}, "raw-shop-orders-acme"),
+        ("raw-{source}-{stream}-{tenant}", {}, "raw-orders"),
+        ("{stream}", {"tenant_id": "acme", "source": "shop"}, "orders"),
+        ("", {"tenant_id": "acme"}, "acme_orders"),
+    ],
+)
+def test_dataset_template_names_datasets(
+    place: Place, template: str, config: dict[str, str], dataset: str
+) -> None:
+    head = schema("orders", {"id": KEY, "items": ITEMS})
+    place.good(head, record("orders", id=1), dataset_template=template, **config)
+    assert place.datasets() == [dataset, f"{dataset}__items", f"{dataset}__items__tags"]
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{tenant}", "orders", "{stream}{stream}", "{name}_{stream}", "{stream", "../{stream}",
+     "{tenant}/{stream}", "{tenant}__{stream}", "{stream}.x", "{stream!r}", "{0}{stream}", "é{stream}"],
+)  # fmt: skip
+def test_dataset_template_that_names_no_dataset_is_refused(place: Place, template: str) -> None:
+    ended = place.run(HEAD, ONE, dataset_template=template)
+    assert ended.code == 2
+    assert f"dataset_template {template!r} names no dataset: " in ended.err
+    assert place.datasets() == []
+
+
+def test_dataset_template_without_the_tenant_mixes_no_tenants(place: Place) -> None:
+    place.good(HEAD, ONE, dataset_template="{stream}", tenant_id="acme")
+    ended = place.run(HEAD, TWO, dataset_template="{stream}", tenant_id="bolt")
+    assert ended.code == 1
+    assert "belongs to tenant 'acme'" in ended.err
+    assert place.rows("s") == [{"_tenant": "acme", "id": 1, "n": "a"}]
+
+
 def test_undeclared_fields_are_counted_or_refused(place: Place) -> None:
     lines = [HEAD, record("s", id=1, another="x", more=1)]
     place.good(*lines, undeclared_fields="warn")
