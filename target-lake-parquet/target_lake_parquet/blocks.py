@@ -1,17 +1,22 @@
 """RECORD lines of a stream in, typed frames out: the fast way where it is sure, else the exact one. Pure."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
 
 import msgspec
 import polars as pl
 
-from target_lake_parquet.columns import Table
+from lake_parquet.merge import DELETED_AT
+from target_lake_parquet.columns import Column, Kind, Table
 from target_lake_parquet.decode import BadRecord, Decoded, decode
 from target_lake_parquet.fast import decode_fast, plan_of
 from target_lake_parquet.messages import Rows, record_of
 
 PARTS = 16
 """A block that the fast way refuses is cut into so many parts: one odd record must not slow the others."""
+
+_DELETED = f'"{DELETED_AT}"'.encode()
 
 
 class BlockDecoder:
@@ -21,10 +26,20 @@ class BlockDecoder:
         """Plans both ways for `table`."""
         self.table = table
         self._fast = plan_of(table)
+        self._declares_deletes = any(column.path == (DELETED_AT,) for column in table.columns)
+
+    @cached_property
+    def _with_deletes(self) -> "BlockDecoder":
+        """Decodes blocks with the mark of deleted rows, which many taps do not declare in their SCHEMA."""
+        mark = Column(DELETED_AT, (DELETED_AT,), Kind.TIMESTAMP)
+        return BlockDecoder(replace(self.table, columns=(*self.table.columns, mark)))
 
     def decode(self, rows: Sequence[Rows]) -> Iterator[Decoded]:
         """Decodes runs of RECORD lines, in order; several frames a table may come of them."""
         block = b"".join(run.block for run in rows)
+        if not self._declares_deletes and _DELETED in block:
+            yield from self._with_deletes.decode(rows)
+            return
         lines = _line_numbers(rows)
         if self._fast is None:
             yield decode_exact(self.table, block, lines)

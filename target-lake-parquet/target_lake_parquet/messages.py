@@ -44,6 +44,8 @@ class SchemaMessage:
     schema: dict[str, Any]
     key_properties: tuple[str, ...]
     bookmark_properties: tuple[str, ...]
+    tap_stream: str | None = None
+    """The tap's own name of the stream, where a stream map gave it another: STATE knows it by that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,17 @@ class UnreadableRecord:
     reason: str
 
 
-Message = Rows | SchemaMessage | StateMessage | ActivateVersion | CutLine | UnreadableRecord
+@dataclass(frozen=True, slots=True)
+class RefusedRecord:
+    """A RECORD line that a stream map could not be applied to."""
+
+    line: int
+    stream: str
+    field: str
+    reason: str
+
+
+Message = Rows | SchemaMessage | StateMessage | ActivateVersion | CutLine | UnreadableRecord | RefusedRecord
 
 
 _ABSENT = msgspec.Raw()

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import secrets
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
@@ -15,11 +16,14 @@ from lake_parquet.errors import LakeError
 from lake_parquet.files import local_root
 from lake_parquet.runs import DatasetSummary, RunRecord, write_run
 from lake_parquet.staging import Staging, sweep
+from target_lake_parquet.decode import BadRecord
+from target_lake_parquet.maps import Maps
 from target_lake_parquet.messages import (
     ActivateVersion,
     BadLine,
     CutLine,
     Message,
+    RefusedRecord,
     Rows,
     SchemaMessage,
     StateMessage,
@@ -56,10 +60,11 @@ class Run:
         """Claims a place in the lake.
 
         Raises:
-            LakeError: the lake cannot be written.
+            LakeError: the lake cannot be written, or a setting is wrong.
         """
         self.settings = settings
         self.logger = logger
+        self.maps = Maps(settings.maps) if settings.maps else None
         self.root = local_root(settings.lake_root)
         now = datetime.now(UTC)
         self.id = paths.run_id(now, secrets.token_hex(3))
@@ -85,7 +90,8 @@ class Run:
 
     def read(self, source: BinaryIO) -> Counter[str]:
         """Reads the whole input into staging; returns how many messages of each type it held."""
-        for message in read_messages(source, self.settings.max_line_bytes):
+        messages = read_messages(source, self.settings.max_line_bytes)
+        for message in self.maps.apply(messages) if self.maps else messages:
             self._at += 1
             self._take(message)
         for stream in self.streams.values():
@@ -118,15 +124,21 @@ class Run:
             if stream is not None:
                 stream.evidence.activations.append(self._at)
                 stream.evidence.version = message.version
-        elif isinstance(message, UnreadableRecord) and message.stream in self.streams:
-            stream = self.streams[message.stream]
-            stream.evidence.last_data = self._at
-            stream.fail(f"line {message.line}: the record is not readable JSON ({message.reason})")
-        elif isinstance(message, UnreadableRecord):
-            raise BadLine(f"line {message.line} is not readable JSON ({message.reason}): mend it at the tap")
+        elif isinstance(message, UnreadableRecord | RefusedRecord):
+            self._refuse(message)
         elif isinstance(message, CutLine):
             self._is_cut = True
             self.logger.error("The input ends inside line %d: the tap died.", message.line)
+
+    def _refuse(self, message: UnreadableRecord | RefusedRecord) -> None:
+        stream = self.streams.get(message.stream)
+        if stream is None:
+            raise BadLine(f"line {message.line} is not readable JSON ({message.reason}): mend it at the tap")
+        stream.evidence.last_data = self._at
+        if isinstance(message, RefusedRecord):
+            stream.refuse([BadRecord(message.line, message.field, message.reason)])
+        else:
+            stream.fail(f"line {message.line}: the record is not readable JSON ({message.reason})")
 
     def _bound_waiting(self, added: int) -> None:
         """Decodes the stream with the most waiting bytes when all together hold too many."""
@@ -139,7 +151,7 @@ class Run:
     def _take_schema(self, message: SchemaMessage) -> None:
         stream = self.streams.get(message.stream)
         if stream is None:
-            self.states.begin(message.stream)
+            self.states.begin(message.tap_stream or message.stream)
             stream = new_stream(message, self.settings, self.taken)
             self.streams[message.stream] = stream
             if stream.owner.source is None and len(self.streams) == 1:
@@ -156,6 +168,7 @@ class Run:
             Incomplete: a dataset was held or failed.
         """
         committer = Committer(self.root, self.staging, self.id, self.settings.tap, self.settings.parquet)
+        self._ask_maps()
         for stream in self.streams.values():
             self.record.datasets += self._commit(stream, committer)
         missing = [one for one in self.record.datasets if one.status in ("held", "failed")]
@@ -166,8 +179,8 @@ class Run:
         if not self._at:
             self.logger.warning("No message arrived: if the tap failed, its own log says why.")
         self._tell()
-        unpublished = {one.stream: self._bookmark_before(one.stream) for one in missing}
-        payload = self.states.payload(unpublished)
+        unpublished = dict.fromkeys(one.stream for one in missing)
+        payload = self.states.payload(self._bookmarks_before(unpublished))
         if any(stream.origin == "stub" for stream in self.streams.values()):
             self.logger.warning("The rows are stub data: no STATE is printed, the real bookmark stays.")
         elif payload is not None and not self._is_cut:
@@ -189,9 +202,14 @@ class Run:
             return [self._failed(stream)]
         last = self.states.last.value if self.states.last else None
         state = LastState(last, self._state_at, is_last=self._state_at == self._at)
-        proof = proof_of(stream.name, stream.evidence, state, is_cut=self._is_cut, others=self.streams)
+        others = {one.tap_stream for one in self.streams.values()}
+        proof = proof_of(stream.tap_stream, stream.evidence, state, is_cut=self._is_cut, others=others)
         try:
-            facts = stream.facts(proof, self.states.opening(stream.name), self.states.bookmark(stream.name))
+            opening, bookmark = (
+                self.states.opening(stream.tap_stream),
+                self.states.bookmark(stream.tap_stream),
+            )
+            facts = stream.facts(proof, opening, bookmark)
             return committer.commit(stream.family(), facts)
         except LakeError as error:  # one dataset's trouble never stops the others
             self.logger.debug("Traceback asked for by the log level.", exc_info=error)
@@ -207,6 +225,25 @@ class Run:
                 summary.path, summary.row_count, summary.bytes = latest.path, latest.row_count, latest.size
         return summary
 
+    def _ask_maps(self) -> None:
+        """Hears from the maps what they left out, and which of them were for nothing."""
+        if self.maps is None:
+            return
+        for stream in self.streams.values():
+            stream.filtered = self.maps.filtered[stream.name]
+        for name in self.maps.unused():
+            self.logger.warning(
+                "stream_maps name %r, and no such stream came: its rows are not mapped.", name
+            )
+
+    def _bookmarks_before(self, unpublished: Iterable[str]) -> dict[str, Any]:
+        """The bookmarks of the tap's streams that move back; one that differs for two of its maps goes."""
+        bookmarks: dict[str, Any] = {}
+        for name in unpublished:
+            tap_stream, before = self.streams[name].tap_stream, self._bookmark_before(name)
+            bookmarks[tap_stream] = before if bookmarks.setdefault(tap_stream, before) == before else None
+        return bookmarks
+
     def _bookmark_before(self, name: str) -> Any:  # noqa: ANN401 - a bookmark is any JSON value
         """The bookmark that fits what the lake holds of a stream which this run did not publish.
 
@@ -214,7 +251,7 @@ class Run:
         table has none: resumed from one, the next snapshot would hold the remainder only.
         """
         stream = self.streams[name]
-        opening = self.states.opening(name)
+        opening = self.states.opening(stream.tap_stream)
         if opening is not None:
             return opening if is_incremental(opening) else None
         with contextlib.suppress(LakeError):  # an unreadable file is why the stream failed

@@ -14,6 +14,7 @@ from lake_parquet.paths import DATASET_TEMPLATE, SEPARATOR, check_template
 from lake_parquet.policy import LoadMethod
 
 COMPRESSIONS = ["zstd", "snappy", "gzip", "lz4", "uncompressed"]
+MAPS = ("stream_maps", "stream_map_config", "faker_config")
 LEVELS = {"zstd": (1, 22), "gzip": (0, 9)}
 
 _STREAM_SETTINGS = (
@@ -161,6 +162,27 @@ SETTINGS = th.PropertiesList(
     ),
     *_STREAM_SETTINGS,
     th.Property(
+        "stream_maps",
+        th.CustomType({"type": ["object", "null"]}),
+        title="Stream maps",
+        description="What becomes of streams and their properties on the way in, in the words of the Meltano "
+        "SDK's [stream maps](https://sdk.meltano.com/en/latest/stream_maps.html): "
+        '`{"customers": {"email": "md5(email)", "phone": "__NULL__"}, "logs": null}`.',
+    ),
+    th.Property(
+        "stream_map_config",
+        th.CustomType({"type": ["object", "null"]}),
+        title="Values for stream maps",
+        description="Values that the expressions in `stream_maps` may use as `config`.",
+    ),
+    th.Property(
+        "faker_config",
+        th.CustomType({"type": ["object", "null"]}),
+        title="Made-up values",
+        description="`seed` and `locale` of the `fake` that expressions in `stream_maps` may use: "
+        "`fake.email()`. It needs the extra `[faker]`.",
+    ),
+    th.Property(
         "stream_overrides",
         th.ObjectType(additional_properties=th.ObjectType(*_STREAM_SETTINGS, additional_properties=False)),
         title="Stream overrides",
@@ -200,6 +222,7 @@ class Settings:
     parquet: ParquetOptions
     streams: StreamSettings
     overrides: Mapping[str, Mapping[str, Any]]
+    maps: Mapping[str, Any] | None = None
 
     def of_stream(self, stream: str) -> StreamSettings:
         """The settings of one stream: the plain ones, then every override whose pattern matches, in order."""
@@ -230,6 +253,7 @@ def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
         parquet=_parquet_options(given),
         streams=StreamSettings(**_stream_values(given)),
         overrides=given.get("stream_overrides", {}),
+        maps={name: given[name] for name in MAPS if name in given} if given.get("stream_maps") else None,
     )
 
 
@@ -242,10 +266,6 @@ def unknown_settings(config: Mapping[str, Any]) -> list[str]:
     known = list(SETTINGS["properties"])
     unknown = [name for name in config if name not in known]
     for name in unknown:
-        if name == "stream_maps":
-            raise UsageError(
-                "stream_maps are not applied by this version, and rows would load unmasked: map at the tap"
-            )
         near = get_close_matches(name, known, n=1, cutoff=0.8)
         if near:
             raise UsageError(f"there is no setting {name!r}: did you mean {near[0]!r}?")

@@ -33,10 +33,12 @@ MARK = "x-singerlake"
 class Stream:
     """A stream between its first SCHEMA and the end of the run.
 
-    `taken` says which stream of the run writes which dataset; all streams share it.
+    `taken` says which stream of the run writes which dataset; all streams share it. `tap_stream` is the name
+    that the tap's bookmarks have for it, `filtered` the number of records that a stream map left out.
     """
 
     name: str
+    tap_stream: str
     settings: StreamSettings
     owner: Owner
     origin: str | None
@@ -56,6 +58,7 @@ class Stream:
     undeclared: Counter[str] = field(default_factory=Counter)
     waiting: list[Rows] = field(default_factory=list)
     waiting_bytes: int = 0
+    filtered: int = 0
     _decoder: BlockDecoder | None = None
 
     def dataset(self, suffix: str = "") -> str:
@@ -142,7 +145,7 @@ class Stream:
         self.coerced.update(decoded.coerced)
         self.undeclared.update(decoded.undeclared)
         if decoded.bad:
-            self._refuse(decoded.bad)
+            self.refuse(decoded.bad)
             return
         if decoded.undeclared and self.settings.undeclared_fields == "fail":
             self.fail(
@@ -161,7 +164,8 @@ class Stream:
             1, pl.Series(column, [self.owner.tenant], dtype=pl.String).new_from_index(0, frame.height)
         )
 
-    def _refuse(self, bad: list[BadRecord]) -> None:
+    def refuse(self, bad: list[BadRecord]) -> None:
+        """Fails the stream for records that cannot be stored."""
         first = min(bad, key=lambda one: one.line)
         self.lacks_key = first.reason == KEY_MISSING
         more = f" ({len(bad)} such values in this block)" if len(bad) > 1 else ""
@@ -219,6 +223,8 @@ class Stream:
         if self.undeclared:
             fields = ", ".join(f"{name} ({count})" for name, count in sorted(self.undeclared.items())[:10])
             notes.append(f"fields left out that the schema does not name: {fields}")
+        if self.filtered:
+            notes.append(f"{self.filtered} records left out by the stream map's filter")
         return notes
 
     def failed(self) -> DatasetSummary:
@@ -241,6 +247,7 @@ def new_stream(message: SchemaMessage, settings: Settings, taken: dict[str, str]
     mark = mark if isinstance(mark, dict) else {}
     return Stream(
         name=message.stream,
+        tap_stream=message.tap_stream or message.stream,
         settings=settings.of_stream(message.stream),
         owner=Owner(
             stream=message.stream, tenant=settings.tenant_id, source=settings.source or mark.get("source")

@@ -56,6 +56,7 @@ class TargetLakeParquet(Target):
     config_jsonschema: ClassVar[dict[str, Any]] = SETTINGS
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         PluginCapabilities.ABOUT,
+        PluginCapabilities.STREAM_MAPS,
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
 

@@ -222,13 +222,17 @@ def test_max_row_drop_is_the_share_of_rows_that_may_go(place: Place) -> None:
     assert place.rows("s") == [{"id": 1, "n": "a"}]
 
 
-def test_hard_delete_removes_marked_rows_or_keeps_them(place: Place) -> None:
-    head = schema("s", {"id": KEY, "_sdc_deleted_at": MOMENT})
-    lines = [head, record("s", id=1, _sdc_deleted_at="2026-01-01T00:00:00Z"), record("s", id=2)]
+@pytest.mark.parametrize("declared", [{"_sdc_deleted_at": MOMENT}, {}], ids=["declared", "in records only"])
+def test_hard_delete_removes_marked_rows_or_keeps_them(place: Place, declared: dict[str, Any]) -> None:
+    marked = record("s", id=1, _sdc_deleted_at="2026-01-01T00:00:00Z")
+    lines = [schema("s", {"id": KEY, **declared}), marked, record("s", id=2)]
     place.good(*lines)
     assert [row["id"] for row in place.rows("s")] == [2]
     place.good(*lines, hard_delete=False, source="soft")
-    assert [row["id"] for row in place.rows("soft_s")] == [1, 2]
+    assert [(row["id"], row["_sdc_deleted_at"] is None) for row in place.rows("soft_s")] == [
+        (1, False),
+        (2, True),
+    ]
 
 
 def test_stream_overrides_change_settings_of_streams_by_pattern(place: Place) -> None:
@@ -241,6 +245,24 @@ def test_stream_overrides_change_settings_of_streams_by_pattern(place: Place) ->
         place.good(*lines, stream_overrides=overrides)
     found = {name: place.frame(name)["at"].to_list() for name in place.datasets()}
     assert found == {"events_a": [1, 2], "events_b": [2], "orders": [2]}
+
+
+def test_stream_maps_change_what_is_loaded(place: Place) -> None:
+    place.good(HEAD, ONE, stream_maps={"s": {"n": "n + '!'"}})
+    assert place.rows("s") == [{"id": 1, "n": "a!"}]
+
+
+def test_stream_map_config_is_what_expressions_call_config(place: Place) -> None:
+    place.good(HEAD, ONE, stream_maps={"s": {"n": "config['word']"}}, stream_map_config={"word": "w"})
+    assert place.rows("s") == [{"id": 1, "n": "w"}]
+
+
+def test_faker_config_seeds_what_expressions_make_up(place: Place) -> None:
+    for source, seed in (("a", 1), ("b", 1), ("c", 2)):
+        maps = {"s": {"n": "fake.name()"}}
+        place.good(HEAD, ONE, stream_maps=maps, faker_config={"seed": seed}, source=source)
+    a, b, c = (place.rows(f"{source}_s") for source in "abc")
+    assert a == b != c
 
 
 def test_settings_may_come_from_the_environment(place: Place) -> None:

@@ -170,13 +170,6 @@ def test_a_setting_that_has_no_effect_is_named_in_the_log(place: Place) -> None:
     assert "validate_records" in ended.err
 
 
-def test_stream_maps_are_refused_since_rows_would_load_unmasked(place: Place) -> None:
-    ended = place.run(ORDERS, stream_maps={"orders": {"name": None}})
-    assert (ended.code, ended.out) == (2, "")
-    assert_clear(ended.err)
-    assert "stream_maps" in ended.err
-
-
 def test_a_lake_root_that_cannot_be_written_is_one_line(place: Place) -> None:
     (place.folder / "file").touch()
     for root in (str(place.folder / "file" / "lake"), str(place.folder / "file"), "/proc/lake"):
