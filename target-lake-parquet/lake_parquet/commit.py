@@ -73,7 +73,8 @@ class Committer:
             merged = self._merge(family, facts, decision, befores)
             stream = family.stream.dataset
             if base and not decision.keeps_base:
-                drop = hold_for_drop(facts, base.row_count, merged[stream].row_count)
+                before = base.row_count + (base.info.filtered if base.info else 0)
+                drop = hold_for_drop(facts, before, merged[stream].row_count + facts.filtered)
                 if drop:
                     return self._hold(family, facts, previous, drop)
             settled = [self._is_settled(m, merged, befores, decision) for m in family.members()]
@@ -170,6 +171,7 @@ class Committer:
                 created_at=moment.isoformat().replace("+00:00", "Z"),
                 load_method=decision.load_method,
                 row_count=result.row_count,
+                filtered=facts.filtered if member is family.stream else 0,
                 keys=member.keys,
                 replication_keys=facts.replication_keys,
                 origin=facts.origin,

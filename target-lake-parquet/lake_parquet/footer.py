@@ -28,7 +28,10 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A snapshot's metadata. `children` names the child datasets' files that belong to it, by dataset."""
+    """A snapshot's metadata. `children` names the child datasets' files that belong to it, by dataset.
+
+    `filtered` counts the records of its run that a stream map's filter left out.
+    """
 
     format: int = FORMAT
     run_id: str
@@ -36,6 +39,7 @@ class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     created_at: str
     load_method: str
     row_count: int
+    filtered: int = 0
     keys: tuple[str, ...] = ()
     replication_keys: tuple[str, ...] = ()
     origin: str | None = None

@@ -19,7 +19,8 @@ class StreamFacts:
 
     `version` is the stream version that the tap activated, `resumed` whether the read began at a bookmark,
     `is_empty` whether it brought no rows, `origin` our taps' mark (`api`, `stub`), `proof` whether the stream
-    was seen to its end, `bookmark` the stream's in the last STATE, `account` the shop or site that was read.
+    was seen to its end, `bookmark` the stream's in the last STATE, `account` the shop or site that was read,
+    `filtered` how many records a stream map's filter left out.
     """
 
     owner: Owner
@@ -37,6 +38,7 @@ class StreamFacts:
     hard_delete: bool = True
     bookmark: Any = None
     account: str | None = None
+    filtered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,10 @@ def _unless_open(facts: StreamFacts, decision: Decision) -> Decision:
 
 
 def hold_for_drop(facts: StreamFacts, rows_before: int, rows_after: int) -> str | None:
-    """Refuses a snapshot that lost suspiciously many rows: a tap that dies looks like one that is done."""
+    """Refuses a snapshot that lost suspiciously many rows: a tap that dies looks like one that is done.
+
+    Both counts are of what the tap sent: the records that a stream map's filter left out are among them.
+    """
     limit = facts.max_row_drop
     if limit is None and facts.proof == "unproven":
         limit = UNPROVEN_ROW_DROP

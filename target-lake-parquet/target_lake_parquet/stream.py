@@ -200,6 +200,7 @@ class Stream:
             hard_delete=self.settings.hard_delete,
             bookmark=bookmark,
             account=self.account,
+            filtered=self.filtered,
         )
 
     def family(self) -> Family:
