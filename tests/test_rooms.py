@@ -101,7 +101,7 @@ def test_only_files_gives_files_their_names() -> None:
         if any(n in ("os.replace", "temporary.replace") for n in names(tree))
     }
     assert replaced <= {"lake_parquet.files"}
-    assert rooms_that_say("rmtree") <= {"lake_parquet.staging"}
+    assert rooms_that_say("rmtree") <= {"lake_parquet.staging", "lake_parquet.deadruns"}
 
 
 def test_the_lake_knows_no_target() -> None:

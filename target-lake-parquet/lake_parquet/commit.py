@@ -5,7 +5,8 @@ writers on one dataset both land. Files get their final name only when they are 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -14,12 +15,14 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from lake_parquet import paths, snapshots
+from lake_parquet.deadruns import waiting_rows
 from lake_parquet.errors import LakeError
-from lake_parquet.family import Family, Member
+from lake_parquet.family import Family, Member, with_children
+from lake_parquet.family_merge import merge_family, steps_of
 from lake_parquet.files import locked, make_folder, publish
 from lake_parquet.footer import SnapshotInfo
-from lake_parquet.merge import Merged, Rule, merge_child, merge_stream
-from lake_parquet.policy import Decision, StreamFacts, decide, hold_for_drop
+from lake_parquet.merge import Merged
+from lake_parquet.policy import Decision, StreamFacts, decide, hold_for_drop, may_keep
 from lake_parquet.runs import DatasetSummary, Status
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import ROW, Staging
@@ -63,33 +66,54 @@ class Committer:
             ) from error
 
     def _commit(self, family: Family, facts: StreamFacts) -> list[DatasetSummary]:
-        with locked(self.root / paths.LOCKS / f"{family.stream.dataset}.lock"):
-            previous = snapshots.latest(self.root, family.stream.dataset)
-            decision = self._decide(facts, previous)
+        stream = family.stream.dataset
+        with locked(self.root / paths.LOCKS / f"{stream}.lock"), ExitStack() as runs:
+            previous = snapshots.latest(self.root, stream)
+            waiting = waiting_rows(self.root, family, facts, previous, runs)
+            if not waiting and not self.staging.segments(stream):  # another run has published what waited
+                return [_summary(family.stream, facts, "unchanged", previous, [])]
+            decision = self._decide(facts, previous, begun=bool(waiting))
             if decision.hold:
-                return self._hold(family, facts, previous, decision.hold)
+                return self._hold(family, facts, previous, decision)
             base = None if _is_replaced_stub(facts, previous) else previous
+            absorbs = decision.keeps_base if base else decision.load_method != "overwrite"
+            absorbed = waiting if absorbs else []  # what this run read anew needs no earlier rows
+            family = with_children(family, [rows.staged.family for rows in absorbed])
             befores = {member.dataset: self._before(member, base) for member in family.members()}
-            merged = self._merge(family, facts, decision, befores)
-            stream = family.stream.dataset
+            scans = {dataset: before.scan() if before else None for dataset, before in befores.items()}
+            steps = steps_of(absorbed, self.staging, family, facts, decision)
+            merged = merge_family(family, facts, decision, scans, steps, self.staging.folder)
             if base and not decision.keeps_base:
                 before = base.row_count + (base.info.filtered if base.info else 0)
                 drop = hold_for_drop(facts, before, merged[stream].row_count + facts.filtered)
                 if drop:
-                    return self._hold(family, facts, previous, drop)
+                    return self._hold(family, facts, previous, replace(decision, hold=drop))
             settled = [self._is_settled(m, merged, befores, decision) for m in family.members()]
-            if base and all(settled):
-                return self._summaries(family, facts, decision, merged, befores, {}, "unchanged")
-            written = self._publish(family, facts, decision, merged, befores)
-            return self._summaries(family, facts, decision, merged, befores, written, "published")
+            written: dict[str, Snapshot] = {}
+            if not (base and all(settled)):
+                ids = tuple(rows.run.id for rows in absorbed)
+                written = self._publish(family, facts, decision, merged, befores, ids)
+            for rows in waiting:
+                rows.run.settle(stream)
+            self.staging.settle(stream)
+            return self._summaries(family, facts, decision, merged, befores, written)
 
-    def _decide(self, facts: StreamFacts, previous: Snapshot | None) -> Decision:
+    def _decide(self, facts: StreamFacts, previous: Snapshot | None, *, begun: bool) -> Decision:
         if previous is not None and previous.info is None:
             return Decision(
                 "",
                 hold=f"{previous.path} was not written by this project: move it out of the dataset's folder",
             )
-        return decide(facts, previous.info if previous else None)
+        return decide(facts, previous.info if previous else None, begun=begun)
+
+    def may_keep(self, family: Family, facts: StreamFacts) -> bool:
+        """Tells whether a later run could publish a stream's rows: its bookmark may be handed on now."""
+        with ExitStack() as runs:
+            previous = snapshots.latest(self.root, family.stream.dataset)
+            if previous is not None and previous.info is None:
+                return False
+            begun = bool(waiting_rows(self.root, family, facts, previous, runs))
+            return may_keep(facts, previous.info if previous else None, begun=begun)
 
     def _before(self, member: Member, base: Snapshot | None) -> Snapshot | None:
         """The snapshot a dataset builds on: a child's is the one that its stream's snapshot names."""
@@ -115,32 +139,6 @@ class Committer:
             return False
         return before.name == snapshots.names(self.root, member.dataset)[-1]
 
-    def _merge(
-        self, family: Family, facts: StreamFacts, decision: Decision, befores: dict[str, Snapshot | None]
-    ) -> dict[str, Merged]:
-        def scan(member: Member) -> pl.LazyFrame | None:
-            before = befores[member.dataset]
-            return before.scan() if before else None
-
-        stream = family.stream
-        replaces = decision.load_method != "append-only"
-        rule = Rule(
-            keys=stream.keys,
-            keeps=decision.keeps_base,
-            replaces=replaces,
-            replication_key=facts.replication_keys[0] if facts.replication_keys else None,
-            hard_delete=facts.hard_delete,
-        )
-        result = merge_stream(scan(stream), self.staging.segments(stream.dataset), rule)
-        merged = {stream.dataset: result}
-        for child in family.children:
-            child_rule = Rule(keys=child.keys, keeps=decision.keeps_base, replaces=replaces)
-            segments = self.staging.segments(child.dataset)
-            merged[child.dataset] = merge_child(
-                scan(child), segments, result.touched, child.parents, child_rule
-            )
-        return merged
-
     def _publish(
         self,
         family: Family,
@@ -148,14 +146,9 @@ class Committer:
         decision: Decision,
         merged: dict[str, Merged],
         befores: dict[str, Snapshot | None],
+        absorbed: tuple[str, ...],
     ) -> dict[str, Snapshot]:
-        newest = [names[-1] for m in family.members() if (names := snapshots.names(self.root, m.dataset))]
-        moment = self.clock()
-        try:
-            name = paths.snapshot_name(moment, max(newest, default=None))
-        except (ValueError, OverflowError) as error:
-            dataset = family.stream.dataset
-            raise LakeError(f"{dataset}: no name can follow {max(newest)}: move that file away") from error
+        name, moment = self._next_name(family)
         before = befores[family.stream.dataset]
         files = dict(before.info.children) if before and before.info and decision.keeps_base else {}
         written: dict[str, Snapshot] = {}
@@ -179,6 +172,7 @@ class Committer:
                 tap=self.tap,
                 version=_version(facts, before),
                 base=own_before.path if own_before and decision.keeps_base else None,
+                absorbed=self._absorbed(member, before, absorbed) if member is family.stream else (),
                 children=files if member is family.stream else {},
                 json_columns=member.json_columns,
                 bookmark=facts.bookmark if member is family.stream else None,
@@ -190,6 +184,26 @@ class Committer:
             files[member.dataset] = path
             written[member.dataset] = snapshots.read(self.root, path)
         return written
+
+    def _next_name(self, family: Family) -> tuple[str, datetime]:
+        """The name of a family's next files, past all that are there, and the moment it stands for."""
+        newest = [names[-1] for m in family.members() if (names := snapshots.names(self.root, m.dataset))]
+        moment = self.clock()
+        try:
+            name = paths.snapshot_name(moment, max(newest, default=None))
+        except (ValueError, OverflowError) as error:
+            dataset = family.stream.dataset
+            raise LakeError(f"{dataset}: no name can follow {max(newest)}: move that file away") from error
+        return name, moment
+
+    def _absorbed(
+        self, stream: Member, before: Snapshot | None, absorbed: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """The runs whose kept rows the snapshot holds, as long as staging has these rows."""
+        earlier = before.info.absorbed if before and before.info else ()
+        own = (self.run_id,) if self.staging.kept(stream.dataset) else ()
+        still = (run for run in earlier if (self.root / paths.STAGING / run).exists())
+        return tuple(dict.fromkeys((*still, *absorbed, *own)))
 
     def _write(self, dataset: str, rows: pl.LazyFrame, info: SnapshotInfo) -> Path:
         """Encodes a snapshot into a private file and checks it: only a whole file may get a name."""
@@ -216,14 +230,21 @@ class Committer:
             raise LakeError(f"{path.name} cannot be written ({error}): the latest snapshot stays") from error
 
     def _hold(
-        self, family: Family, facts: StreamFacts, previous: Snapshot | None, reason: str
+        self, family: Family, facts: StreamFacts, previous: Snapshot | None, decision: Decision
     ) -> list[DatasetSummary]:
         """Keeps a family's rows aside; the latest snapshots stay what they are."""
         summaries = []
+        if decision.waits and family.stream.rows_read:
+            self.staging.keep([(family, facts)])
         for member in family.members():
+            reason = decision.hold or ""
             notes = [reason] if member is family.stream else [f"held with {family.stream.dataset}"]
             segments = self.staging.segments(member.dataset)
-            if member.rows_read:
+            if member.rows_read and decision.waits:
+                notes.append(
+                    f"the {member.rows_read} rows that arrived wait in {paths.STAGING}/{self.run_id}"
+                )
+            elif member.rows_read:
                 kept = f"{paths.INCOMPLETE}/{self.run_id}/{member.dataset}{paths.SUFFIX}"
                 temporary = self.staging.scratch(f"{member.dataset}.held")
                 make_folder((self.root / kept).parent)
@@ -245,7 +266,6 @@ class Committer:
         merged: dict[str, Merged],
         befores: dict[str, Snapshot | None],
         written: dict[str, Snapshot],
-        status: Status,
     ) -> list[DatasetSummary]:
         summaries = []
         for member in family.members():
@@ -256,7 +276,7 @@ class Committer:
                 notes += [*decision.notes, *family.notes, *_vanished(family, before)]
                 if facts.proof == "unproven" and now:
                     notes.append("the stream gave no proof that it was read to its end")
-            summary = _summary(member, facts, status if now else "unchanged", now or before, notes)
+            summary = _summary(member, facts, "published" if now else "unchanged", now or before, notes)
             summary.rows_added, summary.rows_updated, summary.rows_deleted = (
                 result.added,
                 result.updated,

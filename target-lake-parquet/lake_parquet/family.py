@@ -1,6 +1,8 @@
 """What is published together: a stream's dataset and its child datasets. Pure."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from lake_parquet.footer import Owner
 
@@ -23,9 +25,18 @@ class Family:
 
     stream: Member
     children: tuple[Member, ...] = ()
-    schema: object = None
+    schema: Any = None
     notes: tuple[str, ...] = ()
 
     def members(self) -> tuple[Member, ...]:
         """The stream first, then the children."""
         return (self.stream, *self.children)
+
+
+def with_children(family: Family, others: Sequence[Family]) -> Family:
+    """The family, with the child datasets that only `others` have."""
+    known = {child.dataset: child for child in family.children}
+    for other in others:
+        for child in other.children:
+            known.setdefault(child.dataset, replace(child, rows_read=0))
+    return replace(family, children=tuple(known.values()))

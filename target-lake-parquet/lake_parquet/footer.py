@@ -31,6 +31,7 @@ class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """A snapshot's metadata. `children` names the child datasets' files that belong to it, by dataset.
 
     `filtered` counts the records of its run that a stream map's filter left out.
+    `absorbed` are the runs whose rows, kept in staging when they ended early, it holds: none is merged twice.
     """
 
     format: int = FORMAT
@@ -47,6 +48,7 @@ class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     tap: str | None = None
     version: int | None = None
     base: str | None = None
+    absorbed: tuple[str, ...] = ()
     children: dict[str, str] = {}
     json_columns: tuple[str, ...] = ()
     bookmark: Any = None

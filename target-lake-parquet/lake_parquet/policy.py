@@ -3,7 +3,7 @@
 The rules stand in `docs/lake-format.md`; each hold names what happened and the setting that accepts it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from lake_parquet.footer import Owner, SnapshotInfo
@@ -21,6 +21,8 @@ class StreamFacts:
     `is_empty` whether it brought no rows, `origin` our taps' mark (`api`, `stub`), `proof` whether the stream
     was seen to its end, `bookmark` the stream's in the last STATE, `account` the shop or site that was read,
     `filtered` how many records a stream map's filter left out.
+    `covered` the input line of the last STATE that holds its bookmark: later rows will be read again,
+    `reads_anew` our taps' word that they read everything and say so at the end.
     """
 
     owner: Owner
@@ -39,16 +41,22 @@ class StreamFacts:
     bookmark: Any = None
     account: str | None = None
     filtered: int = 0
+    covered: int | None = None
+    reads_anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of the rows: held with a reason, or published by a method, with or without its base."""
+    """What becomes of the rows: held with a reason, or published by a method, with or without its base.
+
+    Held rows that `waits` marks stay in staging, and their bookmark is handed on: the next run goes on there.
+    """
 
     load_method: str
     keeps_base: bool = False
     hold: str | None = None
     notes: tuple[str, ...] = field(default=())
+    waits: bool = False
 
 
 def method_of(facts: StreamFacts) -> str:
@@ -62,22 +70,37 @@ def method_of(facts: StreamFacts) -> str:
     return "upsert" if facts.keys else "append-only"
 
 
-def decide(facts: StreamFacts, previous: SnapshotInfo | None) -> Decision:
-    """Decides what becomes of a stream's rows, before they are looked at."""
+def may_keep(facts: StreamFacts, previous: SnapshotInfo | None, *, begun: bool) -> bool:
+    """Tells whether rows of a stream in mid-read may be kept for later runs, and its bookmark handed on.
+
+    They may where a later run can publish them as they are: onto the previous snapshot, or, together with
+    what it reads itself, as the first one. `begun` says that earlier rows of a first load are kept already.
+    """
+    if facts.reads_anew and previous is not None and not previous.is_stub:
+        return False  # what the source has deleted would stay in the lake
+    decision = decide(facts, previous, begun=begun)
+    if decision.load_method == "overwrite":
+        return False
+    return decision.waits or (decision.hold is None and (decision.keeps_base or previous is None))
+
+
+def decide(facts: StreamFacts, previous: SnapshotInfo | None, *, begun: bool = False) -> Decision:
+    """Decides what becomes of a stream's rows, before they are looked at.
+
+    `begun` says that rows of a first load that was cut short wait in staging: this run goes on with it.
+    """
     method = method_of(facts)
     refusal = _refusal(facts, method)
     if refusal:
         return Decision(method, hold=refusal)
     if previous is None:
-        return _first(facts, method)
+        return _first(facts, method, begun=begun)
     refusal = _stranger(facts, previous)
     if refusal:
         return Decision(method, hold=refusal)
     if previous.is_stub and facts.origin != "stub":
-        decision = _first(facts, method)
-        return Decision(
-            decision.load_method, hold=decision.hold, notes=(*decision.notes, "replaces stub data")
-        )
+        decision = _first(facts, method, begun=begun)
+        return replace(decision, notes=(*decision.notes, "replaces stub data"))
     return _next(facts, method, previous)
 
 
@@ -110,16 +133,19 @@ def _refusal(facts: StreamFacts, method: str) -> str | None:
     return None
 
 
-def _first(facts: StreamFacts, method: str) -> Decision:
+def _first(facts: StreamFacts, method: str, *, begun: bool) -> Decision:
     """A dataset's first snapshot must be a whole: nothing stands behind it that could complete it."""
-    if facts.resumed and method != "overwrite":
+    if facts.resumed and method != "overwrite" and not begun:
         return Decision(
             method,
             hold="the read began at a bookmark, and the lake has no snapshot of this dataset to build on: "
             "the lake moved, or the state is another tenant's. Set lake_root or tenant_id right, "
             "or read anew (meltano run --full-refresh)",
         )
-    return _unless_open(facts, Decision(method))
+    decision = _unless_open(facts, Decision(method))
+    if decision.hold and method != "overwrite":
+        return replace(decision, waits=True)
+    return decision
 
 
 def _next(facts: StreamFacts, method: str, previous: SnapshotInfo) -> Decision:
@@ -145,15 +171,17 @@ def _next(facts: StreamFacts, method: str, previous: SnapshotInfo) -> Decision:
         return _unless_open(facts, Decision(method))
     if method == "overwrite" or (other_version and method != "append-only"):
         return _unless_open(facts, Decision(method))
-    decision = Decision(method, keeps_base=True)
-    if facts.proof == "open" and method == "upsert":
-        return Decision(method, keeps_base=True, notes=("the stream was cut short: what arrived is merged",))
-    return _unless_open(facts, decision)
+    return _unless_open(facts, Decision(method, keeps_base=True))
 
 
 def _unless_open(facts: StreamFacts, decision: Decision) -> Decision:
     if facts.proof != "open":
         return decision
+    if decision.keeps_base and decision.load_method == "upsert":
+        return replace(decision, notes=("the stream was cut short: what arrived is merged",))
+    if decision.keeps_base and decision.load_method == "append-only" and facts.covered is not None:
+        note = "the stream was cut short: what arrived up to its last bookmark is appended"
+        return replace(decision, notes=(note,))
     if facts.on_incomplete == "publish":
         return Decision(
             decision.load_method, decision.keeps_base, notes=(*decision.notes, "published though cut short")

@@ -1,20 +1,24 @@
 """A run's rows on disk before they are published: segments per dataset, in a folder that is the run's alone.
 
-Rows wait here so that memory stays small whatever the input's size. This version prints no STATE before a
-run's end, so nothing printed rests on staging: what a dead run left behind is removed by the next one.
+Rows wait here so that memory stays small whatever the input's size. Rows that a printed STATE rests on stand
+in the folder's journal, and stay until they are published, by this run or a later one.
 """
 
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 
 from lake_parquet import paths
 from lake_parquet.errors import LakeError
-from lake_parquet.files import locked, make_folder, try_lock
+from lake_parquet.family import Family
+from lake_parquet.files import locked, make_folder, sync_file, sync_folder, try_lock
+from lake_parquet.journal import SEGMENT, Journal, StagedFamily, remove_all_but, write_journal
+from lake_parquet.policy import StreamFacts
 
 ROW = "\0row"
 """Internal column: the input line of a row's record. Later rows win; it never reaches a snapshot.
@@ -23,17 +27,27 @@ No column of a stream can have its name: control characters do not stay in names
 """
 
 
+class StagedRows(Protocol):
+    """Rows that wait: a living run's, or a dead one's."""
+
+    def segments(self, dataset: str) -> list[pl.LazyFrame]:
+        """The blocks of a dataset, in the order in which they came."""
+        ...
+
+
 class Staging:
     """The private folder of one run."""
 
-    def __init__(self, root: Path, run_id: str) -> None:
+    def __init__(self, root: Path, run_id: str, tap: str | None = None) -> None:
         """Claims the run's folder, and so proves that the lake can be written.
 
         Raises:
             LakeError: the lake's root cannot be written.
         """
         self.folder = root / paths.STAGING / run_id
+        self.journal = Journal(run_id=run_id, tap=tap)
         self._segments: dict[str, list[Path]] = {}
+        self._durable: set[Path] = set()
         try:
             with locked(root / paths.STAGING_LOCK):
                 make_folder(self.folder)
@@ -52,7 +66,7 @@ class Staging:
             LakeError: the disk is full, or fails.
         """
         segments = self._segments.setdefault(dataset, [])
-        path = self.folder / f"{dataset}.{len(segments):06d}.segment"
+        path = self.folder / f"{dataset}.{len(segments):06d}{SEGMENT}"
         try:
             frame.write_parquet(path, compression="lz4", statistics=False)
         except (OSError, pl.exceptions.PolarsError) as error:
@@ -68,29 +82,51 @@ class Staging:
         """A path for a file in the making, on the lake's own file system."""
         return self.folder / name
 
-    def discard(self) -> None:
-        """Removes the folder and everything in it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def keep(self, families: Sequence[tuple[Family, StreamFacts]]) -> None:
+        """Makes the rows of these streams durable, with what a later run needs to publish them.
+
+        When this returns, a STATE that covers them may be printed. Streams that were kept before and are not
+        named now stay as they were.
+
+        Raises:
+            OSError: the disk fails; nothing may be printed.
+        """
+        staged = [self._staged(family, facts) for family, facts in families]
+        fresh = {self.folder / name for one in staged for names in one.segments.values() for name in names}
+        for path in sorted(fresh - self._durable):
+            sync_file(path)
+        sync_folder(self.folder)
+        self._durable |= fresh
+        others = self.journal.without([one.dataset for one in staged])
+        self._write(Journal(run_id=others.run_id, tap=others.tap, families=[*others.families, *staged]))
+
+    def _staged(self, family: Family, facts: StreamFacts) -> StagedFamily:
+        segments = {
+            member.dataset: [path.name for path in self._segments.get(member.dataset, [])]
+            for member in family.members()
+        }
+        return StagedFamily(family=family, facts=facts, segments=segments)
+
+    def kept(self, dataset: str) -> StagedFamily | None:
+        """What is kept of a stream, by its dataset."""
+        return next((one for one in self.journal.families if one.dataset == dataset), None)
+
+    def settle(self, dataset: str) -> None:
+        """Forgets what was kept of a stream: its rows are in the lake."""
+        if self.kept(dataset):
+            self._write(self.journal.without([dataset]))
+
+    def _write(self, journal: Journal) -> None:
+        write_journal(self.folder, journal)
+        self.journal = journal
+
+    def close(self) -> None:
+        """Ends the run: the folder goes, but for what is kept."""
+        if self.journal.families:
+            remove_all_but(self.folder, self.journal)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
         if self._lock is not None:
             with contextlib.suppress(OSError):
                 os.close(self._lock)
             self._lock = None
-
-
-def sweep(root: Path) -> list[str]:
-    """Removes what dead runs left in staging; a live run holds its folder's lock. Returns their run ids."""
-    swept = []
-    for folder in _folders(root / paths.STAGING):
-        # a run that starts holds this lock until it holds its folder's
-        with contextlib.suppress(OSError), locked(root / paths.STAGING_LOCK):
-            lock = try_lock(folder / "lock")
-            if lock is not None:
-                shutil.rmtree(folder, ignore_errors=True)
-                os.close(lock)
-                swept.append(folder.name)
-    return swept
-
-
-def _folders(parent: Path) -> Iterator[Path]:
-    if parent.is_dir():
-        yield from sorted(path for path in parent.iterdir() if path.is_dir() and not path.is_symlink())

@@ -12,10 +12,13 @@ from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchem
 
 from lake_parquet import paths, snapshots
 from lake_parquet.commit import Committer
+from lake_parquet.deadruns import sweep
 from lake_parquet.errors import LakeError
 from lake_parquet.files import local_root
-from lake_parquet.runs import DatasetSummary, RunRecord, write_run
-from lake_parquet.staging import Staging, sweep
+from lake_parquet.policy import StreamFacts
+from lake_parquet.recover import recover
+from lake_parquet.runs import DatasetSummary, Proof, RunRecord, write_run
+from lake_parquet.staging import Staging
 from target_lake_parquet.decode import BadRecord
 from target_lake_parquet.maps import Maps
 from target_lake_parquet.messages import (
@@ -30,11 +33,12 @@ from target_lake_parquet.messages import (
     UnreadableRecord,
     read_messages,
 )
+from target_lake_parquet.pace import Pace
 from target_lake_parquet.proof import LastState, is_incremental, proof_of
 from target_lake_parquet.settings import Settings
-from target_lake_parquet.state import States, print_state
+from target_lake_parquet.state import States
 from target_lake_parquet.stream import Stream, new_stream
-from target_lake_parquet.summary import log_summary, print_table
+from target_lake_parquet.summary import log_summary, print_table, sentence
 from target_lake_parquet.workers import Workers
 
 WAITING_BYTES = 64 * 2**20
@@ -75,9 +79,10 @@ class Run:
             tenant_id=settings.tenant_id,
             source=settings.source,
         )
-        self.staging = Staging(self.root, self.id)
-        for dead in sweep(self.root):
-            logger.info("Removed what the dead run %s left in staging; nothing printed rests on it.", dead)
+        self.staging = Staging(self.root, self.id, settings.tap)
+        self._take_up_dead_runs()
+        self.committer = Committer(self.root, self.staging, self.id, settings.tap, settings.parquet)
+        self.pace = Pace(settings.checkpoint_seconds, settings.checkpoint_bytes)
         self.workers = Workers()
         self.streams: dict[str, Stream] = {}
         self.taken: dict[str, str] = {}
@@ -87,6 +92,16 @@ class Run:
         self._state_at = -1
         self._waiting = 0
         self._is_cut = False
+
+    def _take_up_dead_runs(self) -> None:
+        """Publishes what earlier runs left durable, before anything of this one is merged."""
+        for told in sweep(self.root):
+            self.logger.info("%s", told)
+        for one in recover(self.root, self.settings.parquet):
+            if one.status in ("published", "unchanged"):
+                self.logger.info("Recovered from an earlier run: %s", sentence(one))
+            elif one.status == "failed":
+                self.logger.warning("Rows that an earlier run left could not be published: %s", sentence(one))
 
     def read(self, source: BinaryIO) -> Counter[str]:
         """Reads the whole input into staging; returns how many messages of each type it held."""
@@ -110,11 +125,10 @@ class Run:
                 )
             stream.evidence.last_data = self._at
             stream.take_rows(message, self.staging, self.workers)
+            self.pace.took(len(message.block))
             self._bound_waiting(len(message.block))
         elif isinstance(message, StateMessage):
-            self.counts["STATE"] += 1
-            self._state_at = self._at
-            self.states.received(message)
+            self._take_state(message)
         elif isinstance(message, SchemaMessage):
             self.counts["SCHEMA"] += 1
             self._take_schema(message)
@@ -148,6 +162,38 @@ class Run:
             fullest.flush(self.staging, self.workers)
             self._waiting = sum(stream.waiting_bytes for stream in self.streams.values())
 
+    def _take_state(self, message: StateMessage) -> None:
+        self.counts["STATE"] += 1
+        self._state_at = self._at
+        self.states.received(message)
+        if self.pace.is_due():
+            self._checkpoint()
+
+    def _checkpoint(self) -> None:
+        """Makes what has arrived durable, and prints the STATE that covers it.
+
+        A stream whose rows no later run could publish (a full table's, say) keeps its old bookmark in it.
+        """
+        self.pace.restart()
+        if not self.states.has_bookmarks or self._is_stub():
+            return
+        for stream in self.streams.values():
+            stream.flush(self.staging, self.workers)
+        self.workers.drain()
+        kept = [
+            (stream.family(), facts)
+            for stream in self.streams.values()
+            if not stream.failure
+            and self.committer.may_keep(stream.family(), facts := self._facts(stream, "open"))
+        ]
+        self.staging.keep(kept)
+        datasets = {family.stream.dataset for family, _ in kept}
+        others = [name for name, stream in self.streams.items() if stream.dataset() not in datasets]
+        self.states.hand_on(self._bookmarks_before(others))
+
+    def _is_stub(self) -> bool:
+        return any(stream.origin == "stub" for stream in self.streams.values())
+
     def _take_schema(self, message: SchemaMessage) -> None:
         stream = self.streams.get(message.stream)
         if stream is None:
@@ -167,10 +213,9 @@ class Run:
         Raises:
             Incomplete: a dataset was held or failed.
         """
-        committer = Committer(self.root, self.staging, self.id, self.settings.tap, self.settings.parquet)
         self._ask_maps()
         for stream in self.streams.values():
-            self.record.datasets += self._commit(stream, committer)
+            self.record.datasets += self._commit(stream)
         missing = [one for one in self.record.datasets if one.status in ("held", "failed")]
         sources = {stream.owner.source for stream in self.streams.values()}
         self.record.source = self.settings.source or (sources.pop() if len(sources) == 1 else None)
@@ -180,11 +225,10 @@ class Run:
             self.logger.warning("No message arrived: if the tap failed, its own log says why.")
         self._tell()
         unpublished = dict.fromkeys(one.stream for one in missing)
-        payload = self.states.payload(self._bookmarks_before(unpublished))
-        if any(stream.origin == "stub" for stream in self.streams.values()):
+        if self._is_stub():
             self.logger.warning("The rows are stub data: no STATE is printed, the real bookmark stays.")
-        elif payload is not None and not self._is_cut:
-            print_state(payload)
+        else:
+            self.states.hand_on(self._bookmarks_before(unpublished))
         if missing:
             streams = ", ".join(sorted(unpublished))
             lacks_keys = any(stream.lacks_key for stream in self.streams.values())
@@ -197,7 +241,15 @@ class Run:
                 "the input was cut short: what was held and what was published stands in the log"
             )
 
-    def _commit(self, stream: Stream, committer: Committer) -> list[DatasetSummary]:
+    def _facts(self, stream: Stream, proof: Proof) -> StreamFacts:
+        return stream.facts(
+            proof,
+            self.states.opening(stream.tap_stream),
+            self.states.bookmark(stream.tap_stream),
+            self.states.covered(stream.tap_stream),
+        )
+
+    def _commit(self, stream: Stream) -> list[DatasetSummary]:
         if stream.failure:
             return [self._failed(stream)]
         last = self.states.last.value if self.states.last else None
@@ -205,12 +257,7 @@ class Run:
         others = {one.tap_stream for one in self.streams.values()}
         proof = proof_of(stream.tap_stream, stream.evidence, state, is_cut=self._is_cut, others=others)
         try:
-            opening, bookmark = (
-                self.states.opening(stream.tap_stream),
-                self.states.bookmark(stream.tap_stream),
-            )
-            facts = stream.facts(proof, opening, bookmark)
-            return committer.commit(stream.family(), facts)
+            return self.committer.commit(stream.family(), self._facts(stream, proof))
         except LakeError as error:  # one dataset's trouble never stops the others
             self.logger.debug("Traceback asked for by the log level.", exc_info=error)
             stream.fail(str(error))
@@ -247,10 +294,14 @@ class Run:
     def _bookmark_before(self, name: str) -> Any:  # noqa: ANN401 - a bookmark is any JSON value
         """The bookmark that fits what the lake holds of a stream which this run did not publish.
 
-        The one the tap began with, if it said so; else the one that the latest snapshot came with. A full
-        table has none: resumed from one, the next snapshot would hold the remainder only.
+        The one that its rows kept in staging reach; else the one the tap began with, if it said so; else the
+        one that the latest snapshot came with. A full table has none: resumed from one, the next snapshot
+        would hold the remainder only.
         """
         stream = self.streams[name]
+        kept = self.staging.kept(stream.dataset())
+        if kept is not None:
+            return kept.facts.bookmark
         opening = self.states.opening(stream.tap_stream)
         if opening is not None:
             return opening if is_incremental(opening) else None
@@ -275,12 +326,12 @@ class Run:
                 self.record.datasets.append(self._failed(stream))
         with contextlib.suppress(OSError):  # the error may be that nothing can be written any more
             self._tell()
-        self.staging.discard()
+        self.staging.close()
 
     def _tell(self) -> None:
         self.record.finished_at = _text(datetime.now(UTC))
         write_run(self.root, self.record)
-        self.staging.discard()
+        self.staging.close()
         log_summary(self.logger, self.record)
         print_table(self.record)
 

@@ -154,6 +154,22 @@ SETTINGS = th.PropertiesList(
         description="Rows in a Parquet row group. Unset: the writer's choice.",
     ),
     th.Property(
+        "checkpoint_seconds",
+        th.IntegerType(minimum=0),
+        default=60,
+        title="Seconds between bookmarks",
+        description="In mid-run a STATE is printed, its rows safe on disk, when so many seconds have passed "
+        "since the last one; 0: each is printed.",
+    ),
+    th.Property(
+        "checkpoint_mb",
+        th.IntegerType(minimum=1),
+        default=256,
+        title="Input between bookmarks",
+        description="In mid-run a STATE is printed, its rows safe on disk, also when so many MiB of records "
+        "have come since the last one.",
+    ),
+    th.Property(
         "max_line_mb",
         th.IntegerType(minimum=1),
         default=64,
@@ -219,6 +235,8 @@ class Settings:
     tap: str | None
     tenant_column: str | None
     max_line_bytes: int
+    checkpoint_seconds: int
+    checkpoint_bytes: int
     parquet: ParquetOptions
     streams: StreamSettings
     overrides: Mapping[str, Mapping[str, Any]]
@@ -250,6 +268,8 @@ def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
         tap=given.get("tap") or environ.get("MELTANO_EXTRACTOR_NAME") or None,
         tenant_column=config.get("tenant_column", "_tenant") or None,
         max_line_bytes=int(given.get("max_line_mb", 64)) * 2**20,
+        checkpoint_seconds=int(given.get("checkpoint_seconds", 60)),
+        checkpoint_bytes=int(given.get("checkpoint_mb", 256)) * 2**20,
         parquet=_parquet_options(given),
         streams=StreamSettings(**_stream_values(given)),
         overrides=given.get("stream_overrides", {}),

@@ -18,6 +18,7 @@ class States:
     def __init__(self) -> None:
         """Begins with none."""
         self.last: StateMessage | None = None
+        self._printed: Any = None
         self._openings: dict[str, Any] = {}
 
     def received(self, message: StateMessage) -> None:
@@ -35,6 +36,16 @@ class States:
     def bookmark(self, stream: str) -> Any:  # noqa: ANN401 - a bookmark is any JSON value
         """A stream's bookmark in the last STATE, or None."""
         return bookmark_of(self.last.value if self.last else None, stream, self._openings)
+
+    def covered(self, stream: str) -> int | None:
+        """The input line of the last STATE, if that holds a stream's bookmark: it covers what is before."""
+        return self.last.line if self.last and self.bookmark(stream) is not None else None
+
+    @property
+    def has_bookmarks(self) -> bool:
+        """Tells whether the last STATE can be parted by stream; else it waits for the end of the run."""
+        value = self.last.value if self.last else None
+        return isinstance(value, dict) and isinstance(value.get("bookmarks"), dict)
 
     def payload(self, unpublished: Mapping[str, Any]) -> bytes | None:
         """The STATE that may be printed when all streams but `unpublished` are in the lake.
@@ -55,6 +66,20 @@ class States:
             if bookmark is not None:
                 kept[key or stream] = bookmark
         return msgspec.json.encode({**value, "bookmarks": kept})
+
+    def hand_on(self, unpublished: Mapping[str, Any]) -> None:
+        """Prints the `payload`, unless it says what was printed last.
+
+        Raises:
+            StateLostError: stdout is closed or full.
+        """
+        payload = self.payload(unpublished)
+        if payload is None:
+            return
+        value = msgspec.json.decode(payload)
+        if value != self._printed:
+            print_state(payload)
+            self._printed = value
 
 
 class StateLostError(LakeError):

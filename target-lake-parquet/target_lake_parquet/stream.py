@@ -179,10 +179,11 @@ class Stream:
         self.failure = self.failure or reason
         self.waiting = []
 
-    def facts(self, proof: Proof, opening: Any, bookmark: Any) -> StreamFacts:  # noqa: ANN401 - any JSON value
+    def facts(self, proof: Proof, opening: Any, bookmark: Any, covered: int | None) -> StreamFacts:  # noqa: ANN401 - any JSON value
         """What the lake must know of the stream to decide.
 
-        `opening` is the bookmark the read began with, `bookmark` the one in the last STATE.
+        `opening` is the bookmark the read began with, `bookmark` the one in the last STATE, which stands in
+        the input line `covered`.
         """
         return StreamFacts(
             owner=self.owner,
@@ -201,6 +202,8 @@ class Stream:
             bookmark=bookmark,
             account=self.account,
             filtered=self.filtered,
+            covered=covered,
+            reads_anew=self.evidence.closes_with is not None,
         )
 
     def family(self) -> Family:

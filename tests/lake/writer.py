@@ -61,7 +61,7 @@ class Writer:
             known = StreamFacts(owner=owner, keys=tuple(keys), **{"proof": "proven", **facts})
             return committer.commit(Family(stream, tuple(children)), known)
         finally:
-            staging.discard()
+            staging.close()
 
     def upsert(self, *frames: pl.DataFrame, **more: Any) -> list[DatasetSummary]:
         """Runs once, as an incremental stream with keys."""

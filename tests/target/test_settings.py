@@ -30,6 +30,28 @@ def metadata(place: Place, dataset: str = "s") -> Any:
     return pq.read_metadata(place.root / place.lake.latest_snapshot(dataset).path)
 
 
+INCREMENTAL = schema("s", {"id": KEY, "n": STRING, "at": MOMENT}, bookmarks=["at"])
+
+
+def states_of(place: Place, **config: Any) -> list[str]:
+    """The STATE lines of a run with a STATE after each of three records."""
+    marks = [bookmark("s", f"2026-01-0{day}", "at") for day in (1, 2, 3)]
+    lines = [INCREMENTAL]
+    for day, mark in enumerate(marks, 1):
+        lines += [record("s", id=day, n="x" * 700_000, at=f"2026-01-0{day}T00:00:00Z"), mark]
+    return place.good(*lines, **config).out.splitlines()
+
+
+def test_checkpoint_seconds_sets_how_often_a_state_is_printed(place: Place) -> None:
+    assert len(states_of(place, checkpoint_seconds=0)) == 3
+    assert len(states_of(place)) == 1
+
+
+def test_checkpoint_mb_has_a_state_printed_after_so_much_input(place: Place) -> None:
+    assert len(states_of(place, checkpoint_mb=1)) == 2
+    assert len(states_of(place, checkpoint_mb=3)) == 1
+
+
 def test_lake_root_is_where_the_lake_stands(place: Place) -> None:
     place.good(HEAD, ONE, lake_root=str(place.folder / "elsewhere"))
     assert [one.name for one in (place.folder / "elsewhere/raw").iterdir()] == ["s"]

@@ -1,0 +1,186 @@
+"""What runs that died left in staging: rows that a printed STATE rests on, and rows that nobody waits for."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import polars as pl
+
+from lake_parquet import paths
+from lake_parquet.family import Family
+from lake_parquet.files import locked, make_folder, try_lock
+from lake_parquet.journal import SEGMENT, Journal, StagedFamily, read_journal, remove_all_but, write_journal
+from lake_parquet.policy import StreamFacts
+from lake_parquet.snapshots import Snapshot
+from lake_parquet.staging import ROW
+
+
+class DeadRun:
+    """The staging folder of a run that died, or ended with streams cut short; locked while it is open."""
+
+    def __init__(self, folder: Path, lock: int, journal: Journal) -> None:
+        """Takes over `lock`."""
+        self.folder = folder
+        self.journal = journal
+        self._lock: int | None = lock
+
+    @property
+    def id(self) -> str:
+        """The run's id."""
+        return self.journal.run_id
+
+    def settle(self, dataset: str) -> None:
+        """Removes the rows of a stream; the folder goes with the last."""
+        journal = self.journal.without([dataset])
+        if journal.families:
+            write_journal(self.folder, journal)
+            remove_all_but(self.folder, journal)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self.journal = journal
+
+    def close(self) -> None:
+        """Lets others have it."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        """Holds it."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Lets others have it."""
+        self.close()
+
+
+class DeadRows:
+    """The rows that a dead run kept of one stream."""
+
+    def __init__(self, run: DeadRun, staged: StagedFamily) -> None:
+        """Reads the files of `run`."""
+        self.run = run
+        self.staged = staged
+
+    def segments(self, dataset: str) -> list[pl.LazyFrame]:
+        """The blocks of a dataset, in the order in which they came."""
+        return [pl.scan_parquet(self.run.folder / name) for name in self.staged.segments.get(dataset, [])]
+
+
+def waiting_rows(
+    root: Path, family: Family, facts: StreamFacts, previous: Snapshot | None, open_runs: ExitStack
+) -> list[DeadRows]:
+    """The rows of a stream that dead runs kept, the oldest first; `open_runs` lets go of these runs.
+
+    Rows that the previous snapshot holds already are cleared away. Those of another owner, account or keys
+    are not this stream's.
+    """
+    found = []
+    dataset = family.stream.dataset
+    for run in dead_runs(root, dataset):
+        open_runs.enter_context(run)
+        staged = next(one for one in run.journal.families if one.dataset == dataset)
+        if previous and previous.info and run.id in previous.info.absorbed:
+            run.settle(dataset)
+            continue
+        theirs = (staged.facts.owner, staged.facts.account, staged.family.stream.keys)
+        if theirs == (facts.owner, facts.account, family.stream.keys):
+            found.append(DeadRows(run, staged))
+    return found
+
+
+def dead_runs(root: Path, dataset: str | None = None) -> Iterator[DeadRun]:
+    """Yields the dead runs that kept rows (of `dataset`, if named), the oldest first, each locked.
+
+    The caller closes them. A run that lives holds its folder's lock, and is passed over.
+    """
+    for folder in _folders(root / paths.STAGING):
+        dead = _open(folder)
+        if dead is None:
+            continue
+        if dataset is None or any(one.dataset == dataset for one in dead.journal.families):
+            yield dead
+        else:
+            dead.close()
+
+
+def _open(folder: Path) -> DeadRun | None:
+    """A dead run's folder; None where the run lives, or kept nothing."""
+    try:
+        journal = read_journal(folder)
+        lock = try_lock(folder / "lock") if journal else None
+    except FileNotFoundError:  # another run settled it meanwhile
+        return None
+    if journal is None or lock is None:
+        return None
+    again = read_journal(folder)  # before the lock was ours, another may have settled some of it
+    if again is None:
+        os.close(lock)
+        return None
+    return DeadRun(folder, lock, again)
+
+
+def sweep(root: Path) -> list[str]:
+    """Clears away what dead runs left and nothing printed rests on; returns a sentence for each such run.
+
+    A live run holds its folder's lock. Rows of streams that no journal names, full tables among them, are
+    copied to `.incomplete`: someone may want to look at them.
+    """
+    told = []
+    for folder in _folders(root / paths.STAGING):
+        # a run that starts holds this lock until it holds its folder's
+        with contextlib.suppress(OSError), locked(root / paths.STAGING_LOCK):
+            lock = try_lock(folder / "lock")
+            if lock is None:
+                continue
+            journal = read_journal(folder)
+            moved = _set_aside(root, folder, journal)
+            if journal is None:
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                remove_all_but(folder, journal)
+            os.close(lock)
+            if moved:
+                told.append(
+                    f"The dead run {folder.name} left rows of {', '.join(moved)}: they are kept in "
+                    f"{paths.INCOMPLETE}/{folder.name}."
+                )
+            elif journal is None:
+                told.append(
+                    f"Removed what the dead run {folder.name} left in staging; nothing printed rests on it."
+                )
+    return told
+
+
+def _set_aside(root: Path, folder: Path, journal: Journal | None) -> list[str]:
+    """Copies whole segments of streams that are not in the journal to `.incomplete`; names their datasets."""
+    kept = {dataset for one in (journal.families if journal else []) for dataset in one.segments}
+    moved = []
+    for path in sorted(folder.glob(f"*{SEGMENT}")):
+        dataset, number, _ = path.name.rsplit(".", 2)
+        if dataset in kept or not _has_rows(path):
+            continue
+        aside = root / paths.INCOMPLETE / folder.name / dataset
+        make_folder(aside)
+        pl.scan_parquet(path).drop(ROW).sink_parquet(aside / f"{number}{paths.SUFFIX}")
+        moved.append(dataset)
+    return list(dict.fromkeys(moved))
+
+
+def _has_rows(path: Path) -> bool:
+    try:
+        return bool(pl.scan_parquet(path).select(pl.len()).collect().item())
+    except (OSError, pl.exceptions.PolarsError):  # the run died while it wrote this one
+        return False
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    if parent.is_dir():
+        yield from sorted(path for path in parent.iterdir() if path.is_dir() and not path.is_symlink())
