@@ -120,7 +120,9 @@ PURE = [
     "target_lake_parquet.decode",
     "target_lake_parquet.fast",
     "target_lake_parquet.jsonschema_shapes",
+    "target_lake_parquet.metadata",
     "target_lake_parquet.proof",
+    "target_lake_parquet.validation",
     "target_lake_parquet.values",
 ]
 

@@ -31,12 +31,16 @@ class BadRecord:
 
 @dataclass(slots=True)
 class Decoded:
-    """The frames of a block by table suffix, and what was noticed on the way."""
+    """The frames of a block by table suffix, and what was noticed on the way.
+
+    `envelopes` are what `metadata` tells of the stream's rows, where that was asked for.
+    """
 
     frames: dict[str, pl.DataFrame] = field(default_factory=dict)
     coerced: dict[tuple[str, str], int] = field(default_factory=dict)
     undeclared: dict[str, int] = field(default_factory=dict)
     bad: list[BadRecord] = field(default_factory=list)
+    envelopes: pl.DataFrame | None = None
 
 
 def decode(table: Table, lines: Sequence[int], records: Sequence[msgspec.Raw]) -> Decoded:

@@ -17,6 +17,7 @@ import pyarrow.json as pj
 from lake_parquet.staging import ROW
 from target_lake_parquet.columns import MAX_DIGITS, PARENT, POSITION, Column, Kind, Table
 from target_lake_parquet.decode import Decoded
+from target_lake_parquet.metadata import envelopes_of
 from target_lake_parquet.values import convert_dates, convert_timestamps
 
 PARSE_BYTES = 2**20
@@ -66,9 +67,10 @@ class FastPlan:
     table: Table
     options: pj.ParseOptions
     has_numbers: bool
+    reads_envelopes: bool = False
 
 
-def plan_of(table: Table) -> FastPlan | None:
+def plan_of(table: Table, *, reads_envelopes: bool = False) -> FastPlan | None:
     """Plans the fast way for a stream; None where a column holds JSON text of no fixed shape."""
     try:
         record = _struct(_tree(table))
@@ -78,7 +80,7 @@ def plan_of(table: Table) -> FastPlan | None:
     envelope = pa.schema({**fields, "time_extracted": pa.string(), "version": pa.int64()})
     options = pj.ParseOptions(explicit_schema=envelope, unexpected_field_behavior="error")
     kinds = {column.kind for member in table.family() for column in member.columns}
-    return FastPlan(table, options, Kind.NUMBER in kinds)
+    return FastPlan(table, options, Kind.NUMBER in kinds, reads_envelopes)
 
 
 def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | None:
@@ -97,6 +99,8 @@ def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | Non
     if parsed.num_rows != len(lines) or record.null_count:
         return None
     decoded = Decoded()
+    if plan.reads_envelopes:
+        decoded.envelopes = envelopes_of(pl.Series(parsed["time_extracted"]), pl.Series(parsed["version"]))
     try:
         _decode_table(plan.table, record, [lines.alias(ROW)], decoded)
     except Unsure:

@@ -70,7 +70,7 @@ class Run:
         self.logger = logger
         self.maps = Maps(settings.maps) if settings.maps else None
         self.root = local_root(settings.lake_root)
-        now = datetime.now(UTC)
+        self.started = now = datetime.now(UTC)
         self.id = paths.run_id(now, secrets.token_hex(3))
         self.record = RunRecord(
             run_id=self.id,
@@ -198,7 +198,7 @@ class Run:
         stream = self.streams.get(message.stream)
         if stream is None:
             self.states.begin(message.tap_stream or message.stream)
-            stream = new_stream(message, self.settings, self.taken)
+            stream = new_stream(message, self.settings, self.taken, self.started)
             self.streams[message.stream] = stream
             if stream.owner.source is None and len(self.streams) == 1:
                 self.logger.warning(

@@ -89,6 +89,21 @@ _STREAM_SETTINGS = (
         title="Hard delete",
         description="Whether rows with `_sdc_deleted_at` leave the snapshot; `false` keeps them, marked.",
     ),
+    th.Property(
+        "validate_records",
+        th.BooleanType,
+        default=False,
+        title="Validate records",
+        description="Whether records are held against their JSON Schema; one that breaks it is a bad record.",
+    ),
+    th.Property(
+        "add_record_metadata",
+        th.BooleanType,
+        default=False,
+        title="Add record metadata",
+        description="Whether each row tells how it came, in columns of the SDK's names: `_sdc_extracted_at`, "
+        "`_sdc_received_at`, `_sdc_sequence`, ...",
+    ),
 )
 
 SETTINGS = th.PropertiesList(
@@ -222,6 +237,8 @@ class StreamSettings:
     on_incomplete: Literal["hold", "publish"] = "hold"
     max_row_drop: float | None = None
     hard_delete: bool = True
+    validate_records: bool = False
+    add_record_metadata: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """One stream of a run: its plan of columns, its rows on the way to staging, and what was noticed of it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from target_lake_parquet.blocks import BlockDecoder
 from target_lake_parquet.columns import PARENT, Kind, Plan, Table, UnknownKeyError, table_of
 from target_lake_parquet.decode import KEY_MISSING, BadRecord, Decoded, decode
 from target_lake_parquet.messages import Rows, SchemaMessage
+from target_lake_parquet.metadata import OWN, Moments, with_metadata
 from target_lake_parquet.proof import Evidence, is_incremental, is_resumable
 from target_lake_parquet.settings import Settings, StreamSettings
 from target_lake_parquet.workers import Workers
@@ -59,6 +61,9 @@ class Stream:
     waiting: list[Rows] = field(default_factory=list)
     waiting_bytes: int = 0
     filtered: int = 0
+    unchecked_patterns: int = 0
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _received: datetime | None = None
     _decoder: BlockDecoder | None = None
 
     def dataset(self, suffix: str = "") -> str:
@@ -78,7 +83,7 @@ class Stream:
             split_depth=settings.split_depth,
             max_depth=settings.flattening_max_depth,
             separator=settings.flattening_separator,
-            reserved=frozenset([self.tenant_column] if self.owner.tenant and self.tenant_column else []),
+            reserved=self._reserved(message.schema),
         )
         if self.tables and message.key_properties != self.keys:
             self.fail(
@@ -113,14 +118,46 @@ class Stream:
             message.bookmark_properties,
         )
         self.tables |= {member.suffix: member for member in table.family()}
-        self._decoder = BlockDecoder(table)
-        self._stage(decode(table, [], []), staging)  # the columns are there from the first snapshot on
+        self._decoder = self._new_decoder(table, message)
+        # the columns are there from the first snapshot on
+        self._stage(decode(table, [], []), staging, self._moments())
+
+    def _reserved(self, schema: Mapping[str, Any]) -> frozenset[str]:
+        """The columns that the target itself fills; one that the tap declares as well gives way to it."""
+        tenant = [self.tenant_column] if self.owner.tenant and self.tenant_column else []
+        own = OWN if self.settings.add_record_metadata else ()
+        return frozenset([*tenant, *(name for name in own if name not in schema.get("properties", {}))])
+
+    def _new_decoder(self, table: Table, message: SchemaMessage) -> BlockDecoder | None:
+        validator = None
+        if self.settings.validate_records:
+            from target_lake_parquet.validation import (  # noqa: PLC0415 - most runs do without its library
+                InvalidSchemaError,
+                Validator,
+            )
+
+            try:
+                validator = Validator(message.schema)
+            except InvalidSchemaError as error:
+                self.fail(
+                    f"line {message.line}: the SCHEMA is no JSON Schema ({error}): "
+                    "mend it at the tap, or set validate_records to false for this stream"
+                )
+                return None
+            self.unchecked_patterns = max(self.unchecked_patterns, validator.unchecked)
+        return BlockDecoder(table, validator, reads_envelopes=self.settings.add_record_metadata)
+
+    def _moments(self) -> Moments:
+        now = datetime.now(UTC)
+        return Moments(self._received or now, now, self.started)
 
     def take_rows(self, rows: Rows, staging: Staging, workers: Workers) -> None:
         """Lets records wait until there are enough of them for a block."""
         self.evidence.rows += rows.count
         if self.failure:
             return
+        if not self.waiting:
+            self._received = datetime.now(UTC)
         self.waiting.append(rows)
         self.waiting_bytes += len(rows.block)
         if self.waiting_bytes >= BLOCK_BYTES:
@@ -129,17 +166,18 @@ class Stream:
     def flush(self, staging: Staging, workers: Workers) -> None:
         """Has the waiting records decoded; their rows are staged when that is done."""
         waiting, self.waiting, self.waiting_bytes = self.waiting, [], 0
-        decoder = self._decoder
+        decoder, moments = self._decoder, self._moments()
         if waiting and decoder and not self.failure:
             workers.submit(
-                lambda: list(decoder.decode(waiting)), lambda blocks: self._stage_all(blocks, staging)
+                lambda: list(decoder.decode(waiting)),
+                lambda blocks: self._stage_all(blocks, staging, moments),
             )
 
-    def _stage_all(self, blocks: Sequence[Decoded], staging: Staging) -> None:
+    def _stage_all(self, blocks: Sequence[Decoded], staging: Staging, moments: Moments) -> None:
         for decoded in blocks:
-            self._stage(decoded, staging)
+            self._stage(decoded, staging, moments)
 
-    def _stage(self, decoded: Decoded, staging: Staging) -> None:
+    def _stage(self, decoded: Decoded, staging: Staging, moments: Moments) -> None:
         if self.failure:
             return
         self.coerced.update(decoded.coerced)
@@ -152,6 +190,9 @@ class Stream:
                 f"records hold fields that the schema does not name: {', '.join(sorted(decoded.undeclared))}"
             )
             return
+        if self.settings.add_record_metadata:
+            rows = decoded.frames[""]
+            decoded.frames[""] = with_metadata(rows, decoded.envelopes, moments, self.tables[""].keys)
         for suffix, frame in decoded.frames.items():
             self.read[suffix] += frame.height
             staging.append(self.dataset(suffix), self._with_tenant(frame))
@@ -227,6 +268,11 @@ class Stream:
         if self.undeclared:
             fields = ", ".join(f"{name} ({count})" for name, count in sorted(self.undeclared.items())[:10])
             notes.append(f"fields left out that the schema does not name: {fields}")
+        if self.unchecked_patterns:
+            notes.append(
+                f"{self.unchecked_patterns} patterns of the schema are not checked: "
+                "they need look-around or back-references, which can take for ever"
+            )
         if self.filtered:
             notes.append(f"{self.filtered} records left out by the stream map's filter")
         return notes
@@ -245,8 +291,10 @@ class Stream:
         )
 
 
-def new_stream(message: SchemaMessage, settings: Settings, taken: dict[str, str]) -> Stream:
-    """Opens a stream at its first SCHEMA."""
+def new_stream(
+    message: SchemaMessage, settings: Settings, taken: dict[str, str], started: datetime
+) -> Stream:
+    """Opens a stream at its first SCHEMA, in a run that `started` then."""
     mark = message.schema.get(MARK)
     mark = mark if isinstance(mark, dict) else {}
     return Stream(
@@ -261,5 +309,6 @@ def new_stream(message: SchemaMessage, settings: Settings, taken: dict[str, str]
         tenant_column=settings.tenant_column,
         template=settings.dataset_template,
         taken=taken,
+        started=started,
         evidence=Evidence(closes_with=mark.get("closes_with")),
     )

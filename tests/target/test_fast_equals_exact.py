@@ -17,6 +17,8 @@ from target_lake_parquet.blocks import BlockDecoder, decode_exact
 from target_lake_parquet.columns import table_of
 from target_lake_parquet.fast import decode_fast, plan_of
 from target_lake_parquet.messages import Rows
+from target_lake_parquet.metadata import read_envelopes
+from target_lake_parquet.validation import Validator
 
 EXAMPLES = int(os.environ.get("FAST_EXAMPLES", "300"))
 
@@ -171,3 +173,49 @@ def test_a_block_that_holds_a_bad_line_names_it(line: bytes) -> None:
     good = block_of(['{"id": 1}'])
     (decoded,) = (one for one in BlockDecoder(table).decode([Rows("s", good + line + good, 5, 3)]) if one.bad)
     assert next(bad.line for bad in decoded.bad) == 6
+
+
+TIMES = st.sampled_from(
+    [
+        *['"2024-02-29T23:59:59.999999+05:30"', '"2024-01-01T00:00:00Z"', '"2024-01-01 00:00:00"', '""'],
+        *['"yesterday"', '"2024-13-01T00:00:00Z"', "null", "5", "1.5", "true", "{}", "[]", '"\\u0000"'],
+    ]
+)  # fmt: skip
+VERSIONS = st.sampled_from(["1", "-1", "null", "1.0", "1e3", "9223372036854775808", "true", '"1"', "{}"])
+
+
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(st.lists(st.tuples(st.none() | TIMES, st.none() | VERSIONS), min_size=1, max_size=4))
+def test_both_ways_read_the_same_of_envelopes(envelopes: list[tuple[str | None, str | None]]) -> None:
+    texts = []
+    for time, version in envelopes:
+        rest = "".join(
+            f', "{name}": {value}'
+            for name, value in (("time_extracted", time), ("version", version))
+            if value
+        )
+        texts.append(f'{{"type": "RECORD", "stream": "s", "record": {{"id": 1}}{rest}}}\n')
+    block = "".join(texts).encode()
+    plan = plan_of(table_of({"properties": {"id": {"type": "integer"}}}, ["id"]), reads_envelopes=True)
+    assert plan is not None
+    fast = decode_fast(plan, block, pl.Series(range(len(texts)), dtype=pl.Int64))
+    exact = read_envelopes(block)
+    assert exact.height == len(texts)
+    if fast is not None:
+        assert fast.envelopes is not None
+        assert_frame_equal(fast.envelopes, exact)
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(streams())
+def test_whatever_way_decodes_a_block_its_records_are_validated(stream: tuple[list[str], list[str]]) -> None:
+    names, texts = stream
+    schema = schema_of(names)
+    schema["properties"]["id"] = {"type": "integer", "maximum": 3}
+    table, block, lines = table_of(schema, ["id"]), block_of(texts), range(7, 7 + len(texts))
+    validator = Validator(schema)
+    expected = list(validator.check(block, lines))
+    rows = [Rows("s", block, 7, len(texts))]
+    bad = [one for part in BlockDecoder(table, validator).decode(rows) for one in part.bad]
+    plain = [one for part in BlockDecoder(table).decode(rows) for one in part.bad]
+    assert sorted(bad, key=repr) == sorted([*plain, *expected], key=repr)

@@ -269,6 +269,22 @@ def test_stream_overrides_change_settings_of_streams_by_pattern(place: Place) ->
     assert found == {"events_a": [1, 2], "events_b": [2], "orders": [2]}
 
 
+def test_validate_records_refuses_what_breaks_the_schema(place: Place) -> None:
+    lines = [schema("s", {"id": {"type": "integer", "maximum": 1}}), ONE, TWO]
+    place.good(*lines, validate_records=False)
+    ended = place.run(*lines, validate_records=True, source="strict")
+    assert ended.code == 1
+    assert "line 3: field 'id' is not what 'maximum' in its schema allows" in ended.err
+    assert place.datasets() == ["s"]
+
+
+def test_add_record_metadata_adds_columns(place: Place) -> None:
+    place.good(HEAD, ONE, add_record_metadata=False)
+    assert place.frame("s").columns == ["id", "n"]
+    place.good(HEAD, ONE, add_record_metadata=True)
+    assert len([name for name in place.frame("s").columns if name.startswith("_sdc_")]) == 7
+
+
 def test_stream_maps_change_what_is_loaded(place: Place) -> None:
     place.good(HEAD, ONE, stream_maps={"s": {"n": "n + '!'"}})
     assert place.rows("s") == [{"id": 1, "n": "a!"}]
@@ -302,5 +318,5 @@ def test_empty_strings_and_nulls_are_unset() -> None:
 
 
 def test_settings_of_other_targets_are_named_and_misspelt_ones_refused() -> None:
-    assert unknown_settings({"lake_root": "x", "add_record_metadata": True}) == ["add_record_metadata"]
+    assert unknown_settings({"lake_root": "x", "batch_size_rows": 5}) == ["batch_size_rows"]
     assert pl.Series(list(SETTINGS["properties"])).is_unique().all()

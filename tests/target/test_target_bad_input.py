@@ -166,8 +166,8 @@ def test_wrong_usage_is_one_line_and_exit_code_2(place: Place, case: str) -> Non
 
 
 def test_a_setting_that_has_no_effect_is_named_in_the_log(place: Place) -> None:
-    ended = place.good(ORDERS, validate_records=True)
-    assert "validate_records" in ended.err
+    ended = place.good(ORDERS, batch_size_rows=5)
+    assert "batch_size_rows" in ended.err
 
 
 def test_a_lake_root_that_cannot_be_written_is_one_line(place: Place) -> None:

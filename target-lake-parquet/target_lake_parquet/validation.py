@@ -1,0 +1,141 @@
+"""A stream's JSON Schema and its RECORD lines in, the records that break the schema out. Pure.
+
+As the SDK's targets validate: draft 2020-12, no `format`; what is no schema of that draft goes by an older
+one. What a schema refers to outside itself is taken for "anything" and never fetched. A `pattern` runs in
+time linear to its text, or not at all.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+
+from target_lake_parquet.decode import BadRecord
+from target_lake_parquet.metadata import NAMES
+from target_lake_parquet.values import parse_number
+
+ERRORS_A_RECORD = 5
+NAMED = {"properties", "patternProperties", "definitions", "$defs", "dependentSchemas", "dependencies"}
+"""Keywords that hold schemas under names of their own."""
+LITERAL = {"const", "enum", "default", "examples"}
+"""Keywords that hold values."""
+DRAFTS = (jsonschema_rs.Draft202012Validator, jsonschema_rs.Draft7Validator, jsonschema_rs.Draft4Validator)
+_AnyDraft = jsonschema_rs.Draft202012Validator | jsonschema_rs.Draft7Validator | jsonschema_rs.Draft4Validator
+_linear = jsonschema_rs.RegexOptions()
+
+
+class _Line(msgspec.Struct):
+    record: Any
+
+
+_lines = msgspec.json.Decoder(_Line, float_hook=parse_number)
+
+
+class InvalidSchemaError(ValueError):
+    """A SCHEMA is no JSON Schema, so that nothing can be validated by it."""
+
+
+class Validator:
+    """Validates a stream's records; `unchecked` counts the patterns that cannot be run safely."""
+
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        """Reads the schema.
+
+        Raises:
+            InvalidSchemaError: it is none.
+        """
+        self.unchecked = 0
+        try:
+            own = self._own(schema)
+        except RecursionError:
+            raise InvalidSchemaError("it is nested too deeply") from None
+        if isinstance(own.get("properties"), dict):
+            own["properties"] |= {name: {} for name in NAMES}  # the pipeline's, whatever the schema allows
+        self._validator = _validator_of(own)
+
+    def check(self, block: bytes, numbers: Sequence[int]) -> Iterator[BadRecord]:
+        """Names what breaks the schema, by input line and place in the record; no value is shown.
+
+        Lines that are no readable JSON are left to who decodes them.
+        """
+        for number, line in zip(numbers, block.split(b"\n"), strict=False):
+            try:
+                record = _lines.decode(line).record
+            except (msgspec.MsgspecError, RecursionError, ValueError):
+                continue
+            if not self._validator.is_valid(record):
+                errors = self._validator.iter_errors(record)
+                yield from (_bad_record(number, error) for error in islice(errors, ERRORS_A_RECORD))
+
+    def _own(self, schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
+        """The schema without what would leave it, and without patterns that cannot be run."""
+        if isinstance(schema, list):
+            return [self._own(one) for one in schema]
+        if not isinstance(schema, Mapping):
+            return schema
+        own: dict[str, Any] = {}
+        for keyword, value in schema.items():
+            if _leads_outside(keyword, value):
+                continue
+            if keyword == "pattern" and isinstance(value, str) and not self._runs(value):
+                continue
+            if keyword == "patternProperties" and isinstance(value, dict):
+                own[keyword] = {name: self._own(sub) for name, sub in value.items() if self._runs(name)}
+            elif keyword in NAMED and isinstance(value, dict):
+                own[keyword] = {name: self._own(sub) for name, sub in value.items()}
+            else:
+                own[keyword] = value if keyword in LITERAL else self._own(value)
+        return own
+
+    def _runs(self, pattern: str) -> bool:
+        runs = _is_linear(pattern)
+        self.unchecked += not runs
+        return runs
+
+
+def _validator_of(schema: dict[str, Any]) -> _AnyDraft:
+    """The validator of the newest draft that `schema` is a schema of: taps seldom say which they mean."""
+    refused: ValueError | None = None
+    for draft in DRAFTS:
+        try:
+            return draft(schema, validate_formats=False, pattern_options=_linear, offline=True)
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+            refused = refused or InvalidSchemaError(error.message.partition("\n")[0])
+    raise refused or InvalidSchemaError
+
+
+def _leads_outside(keyword: str, value: object) -> bool:
+    """Tells whether a keyword names another document; references within one begin with `#`."""
+    if not isinstance(value, str):
+        return False
+    is_reference = keyword in ("$ref", "$dynamicRef", "$recursiveRef")
+    return keyword in ("$schema", "$id", "id") or (is_reference and not value.startswith("#"))
+
+
+@cache
+def _is_linear(pattern: str) -> bool:
+    """Tells whether a pattern can be run without backtracking: no look-around, no back-reference."""
+    try:
+        jsonschema_rs.Draft202012Validator({"pattern": pattern}, pattern_options=_linear, offline=True)
+    except ValueError:
+        return False
+    return True
+
+
+def _bad_record(number: int, error: jsonschema_rs.ValidationError) -> BadRecord:
+    """Says what is wrong in words of our own: the library's show values."""
+    kind, place = error.kind, list(error.instance_path)
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Required):
+        return BadRecord(number, _path([*place, kind.property]), "is missing, and its schema requires it")
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.Type):
+        reason = f"is not of its schema's type ({', '.join(kind.types)})"
+        return BadRecord(number, _path(place), reason)
+    return BadRecord(number, _path(place), f"is not what {kind.name!r} in its schema allows")
+
+
+def _path(place: Sequence[str | int]) -> str:
+    parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    return parts.lstrip(".") or "record"
