@@ -274,3 +274,20 @@ def test_faker_makes_the_same_values_of_the_same_seed(place: Place) -> None:
 def test_about_lists_stream_maps(place: Place) -> None:
     about = json.loads(place.command("target-lake-parquet", "--about", "--format", "json").out)
     assert "stream-maps" in about["capabilities"]
+
+
+def test_a_mid_run_state_waits_for_every_stream_made_of_a_bookmark(place: Place) -> None:
+    head = schema("users", {"id": KEY, "email": STRING, "at": INTEGER}, bookmarks=["at"])
+    first = record("users", id=0, email="0", at=1)
+    place.good(head, first, bookmark("users", 1), stream_maps=TWO)
+    lines = [
+        *[bookmark("users", 1), head, record("users", id=1, email="5", at=2), bookmark("users", 2)],
+        *[ANN, bookmark("users", 3), record("users", id=3, email="6", at=4), bookmark("users", 4)],
+    ]
+    ended = place.run(*lines, stream_maps=TWO, checkpoint_seconds=0)
+    assert ended.code == 1
+    printed = [json.loads(line) for line in ended.out.splitlines()]
+    assert printed == [json.loads(bookmark("users", 2))["value"]]
+    assert [row["id"] for row in place.rows("users")] == [0, 1, 3]
+    place.good(head, stream_maps=TWO)  # what was kept of the other stream is published before anything else
+    assert [row["n"] for row in place.rows("mails")] == [0, 5]
