@@ -32,7 +32,12 @@ class LakeGroup(click.Group):
 PIPE_WIDTH = 300
 
 ROOT = click.option(
-    "--lake", "root", default="storage/lake", show_default=True, envvar="LAKE_ROOT", help="The lake's folder."
+    "--lake",
+    "root",
+    default="storage/lake",
+    show_default=True,
+    envvar="LAKE_ROOT",
+    help="The lake's folder or URL.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 
@@ -59,8 +64,8 @@ def main() -> None:
 def list_datasets(root: str, *, as_json: bool) -> None:
     """List every dataset with its latest snapshot."""
     lake = Lake(root)
-    if not lake.root.is_dir():
-        raise LakeError(f"there is no lake at {root}: name its folder with --lake or LAKE_ROOT")
+    if not lake.store.exists():
+        raise LakeError(f"there is no lake at {root}: name its folder or URL with --lake or LAKE_ROOT")
     read = _last_read(lake)
     rows = [_dataset_row(lake.latest_snapshot(name), read.get(name)) for name in lake.datasets()]
     if as_json:

@@ -1,7 +1,7 @@
 """A family's staged rows in, published snapshots out: children first; their stream's file is the commit.
 
-One writer at a time holds a family's lock from reading the previous snapshot to publishing the next, so two
-writers on one dataset both land. Files get their final name only when they are whole and durable.
+A claim decides which of two writers on one dataset comes first; the other merges again, so both land.
+Files get their final name only when they are whole and durable.
 """
 
 from collections.abc import Callable
@@ -12,21 +12,24 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from lake_parquet import paths, snapshots
-from lake_parquet.deadruns import waiting_rows
+from lake_parquet.claims import Head, clear_pending, keep_aside, propose, settle
+from lake_parquet.deadruns import DeadRows, waiting_rows
 from lake_parquet.errors import LakeError
 from lake_parquet.family import Family, Member, with_children
 from lake_parquet.family_merge import merge_family, steps_of
-from lake_parquet.files import locked, make_folder, publish
 from lake_parquet.footer import SnapshotInfo
 from lake_parquet.merge import Merged
 from lake_parquet.policy import Decision, StreamFacts, decide, hold_for_drop, may_keep
 from lake_parquet.runs import DatasetSummary, Status
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import ROW, Staging
+from lake_parquet.store import Store
 from lake_parquet.widen import unite
+
+MOST_TRIES = 100
+"""How often a writer merges again because others were faster; each time one of them has published."""
 
 Compression = Literal["zstd", "snappy", "gzip", "lz4", "uncompressed"]
 
@@ -40,11 +43,23 @@ class ParquetOptions:
     row_group_rows: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a family's next snapshots stand on.
+
+    `befores` are the snapshots that its datasets build on, `newest` the newest names in their folders.
+    """
+
+    head: Head
+    befores: dict[str, Snapshot | None]
+    newest: dict[str, str]
+
+
 @dataclass(slots=True)
 class Committer:
     """Publishes the families of one run."""
 
-    root: Path
+    store: Store
     staging: Staging
     run_id: str
     tap: str | None = None
@@ -67,9 +82,24 @@ class Committer:
 
     def _commit(self, family: Family, facts: StreamFacts) -> list[DatasetSummary]:
         stream = family.stream.dataset
-        with locked(self.root / paths.LOCKS / f"{stream}.lock"), ExitStack() as runs:
-            previous = snapshots.latest(self.root, stream)
-            waiting = waiting_rows(self.root, family, facts, previous, runs)
+        with self.store.turn(stream) as alone:
+            for _ in range(MOST_TRIES):
+                head = settle(self.store, stream)
+                clear_pending(self.store, stream, alone=alone, now=self.clock())
+                summaries = self._attempt(family, facts, head)
+                if summaries is not None:
+                    return summaries
+        raise LakeError(
+            f"{stream}: other writers were faster {MOST_TRIES} times: run again when they are done"
+        )
+
+    def _attempt(self, family: Family, facts: StreamFacts, head: Head) -> list[DatasetSummary] | None:
+        """Merges onto the latest snapshot and publishes; None where another writer was faster."""
+        stream = family.stream.dataset
+        path = paths.snapshot_path(stream, head.latest) if head.latest else None
+        previous = snapshots.read(self.store, path) if path else None
+        with ExitStack() as runs:
+            waiting = waiting_rows(self.store.workplace, family, facts, previous, runs)
             if not waiting and not self.staging.segments(stream):  # another run has published what waited
                 return [_summary(family.stream, facts, "unchanged", previous, [])]
             decision = self._decide(facts, previous, begun=bool(waiting))
@@ -79,24 +109,49 @@ class Committer:
             absorbs = decision.keeps_base if base else decision.load_method != "overwrite"
             absorbed = waiting if absorbs else []  # what this run read anew needs no earlier rows
             family = with_children(family, [rows.staged.family for rows in absorbed])
-            befores = {member.dataset: self._before(member, base) for member in family.members()}
-            scans = {dataset: before.scan() if before else None for dataset, before in befores.items()}
-            steps = steps_of(absorbed, self.staging, family, facts, decision)
-            merged = merge_family(family, facts, decision, scans, steps, self.staging.folder)
+            ground = self._ground(family, head, base)
+            merged = self._merge(family, facts, decision, ground, absorbed)
             if base and not decision.keeps_base:
                 before = base.row_count + (base.info.filtered if base.info else 0)
                 drop = hold_for_drop(facts, before, merged[stream].row_count + facts.filtered)
                 if drop:
                     return self._hold(family, facts, previous, replace(decision, hold=drop))
-            settled = [self._is_settled(m, merged, befores, decision) for m in family.members()]
             written: dict[str, Snapshot] = {}
-            if not (base and all(settled)):
+            if not (base and all(_is_settled(m, merged, ground, decision) for m in family.members())):
                 ids = tuple(rows.run.id for rows in absorbed)
-                written = self._publish(family, facts, decision, merged, befores, ids)
+                published = self._publish(family, facts, decision, merged, ground, ids)
+                if published is None:
+                    return None
+                written = published
             for rows in waiting:
                 rows.run.settle(stream)
             self.staging.settle(stream)
-            return self._summaries(family, facts, decision, merged, befores, written)
+            return self._summaries(family, facts, decision, merged, ground.befores, written)
+
+    def _ground(self, family: Family, head: Head, base: Snapshot | None) -> Ground:
+        """Finds what a family builds on."""
+        befores = {member.dataset: self._before(member, base) for member in family.members()}
+        found = {child.dataset: snapshots.names(self.store, child.dataset) for child in family.children}
+        newest = {dataset: names[-1] for dataset, names in found.items() if names}
+        if head.latest:
+            newest[family.stream.dataset] = head.latest
+        return Ground(head, befores, newest)
+
+    def _merge(
+        self,
+        family: Family,
+        facts: StreamFacts,
+        decision: Decision,
+        ground: Ground,
+        absorbed: list[DeadRows],
+    ) -> dict[str, Merged]:
+        folder = self.staging.folder
+        scans = {
+            dataset: before.local_scan(folder) if before else None
+            for dataset, before in ground.befores.items()
+        }
+        steps = steps_of(absorbed, self.staging, family, facts, decision)
+        return merge_family(family, facts, decision, scans, steps, folder)
 
     def _decide(self, facts: StreamFacts, previous: Snapshot | None, *, begun: bool) -> Decision:
         if previous is not None and previous.info is None:
@@ -109,10 +164,10 @@ class Committer:
     def may_keep(self, family: Family, facts: StreamFacts) -> bool:
         """Tells whether a later run could publish a stream's rows: its bookmark may be handed on now."""
         with ExitStack() as runs:
-            previous = snapshots.latest(self.root, family.stream.dataset)
+            previous = snapshots.latest(self.store, family.stream.dataset)
             if previous is not None and previous.info is None:
                 return False
-            begun = bool(waiting_rows(self.root, family, facts, previous, runs))
+            begun = bool(waiting_rows(self.store.workplace, family, facts, previous, runs))
             return may_keep(facts, previous.info if previous else None, begun=begun)
 
     def _before(self, member: Member, base: Snapshot | None) -> Snapshot | None:
@@ -120,24 +175,7 @@ class Committer:
         if base is None or base.info is None or member.dataset == base.dataset:
             return base
         path = base.info.children.get(member.dataset)
-        return snapshots.read(self.root, path) if path else None
-
-    def _is_settled(
-        self,
-        member: Member,
-        merged: dict[str, Merged],
-        befores: dict[str, Snapshot | None],
-        decision: Decision,
-    ) -> bool:
-        """Tells whether a dataset's latest snapshot may stay what it is.
-
-        A newer file than the one it builds on may stand there: a child that was published by a run which died
-        before its stream was. It must not stay the latest.
-        """
-        before = befores[member.dataset]
-        if before is None or not _is_unchanged(merged[member.dataset], member, decision):
-            return False
-        return before.name == snapshots.names(self.root, member.dataset)[-1]
+        return snapshots.read(self.store, path) if path else None
 
     def _publish(
         self,
@@ -145,16 +183,18 @@ class Committer:
         facts: StreamFacts,
         decision: Decision,
         merged: dict[str, Merged],
-        befores: dict[str, Snapshot | None],
+        ground: Ground,
         absorbed: tuple[str, ...],
-    ) -> dict[str, Snapshot]:
-        name, moment = self._next_name(family)
+    ) -> dict[str, Snapshot] | None:
+        befores, moment = ground.befores, self.clock()
+        name = _next_name(family, moment, max([ground.head.end, *ground.newest.values()]))
         before = befores[family.stream.dataset]
         files = dict(before.info.children) if before and before.info and decision.keeps_base else {}
         written: dict[str, Snapshot] = {}
+        finished: list[tuple[str, Path]] = []
         for member in (*family.children, family.stream):
             result, own_before = merged[member.dataset], befores[member.dataset]
-            is_settled = self._is_settled(member, merged, befores, decision)
+            is_settled = _is_settled(member, merged, ground, decision)
             if member is not family.stream and own_before and is_settled:
                 files[member.dataset] = own_before.path
                 continue
@@ -179,22 +219,11 @@ class Committer:
                 schema=family.schema if member is family.stream else None,
             )
             temporary = self._write(member.dataset, result.rows, info)
-            path = paths.snapshot_path(member.dataset, name)
-            publish(temporary, self.root / path)
-            files[member.dataset] = path
-            written[member.dataset] = snapshots.read(self.root, path)
-        return written
-
-    def _next_name(self, family: Family) -> tuple[str, datetime]:
-        """The name of a family's next files, past all that are there, and the moment it stands for."""
-        newest = [names[-1] for m in family.members() if (names := snapshots.names(self.root, m.dataset))]
-        moment = self.clock()
-        try:
-            name = paths.snapshot_name(moment, max(newest, default=None))
-        except (ValueError, OverflowError) as error:
-            dataset = family.stream.dataset
-            raise LakeError(f"{dataset}: no name can follow {max(newest)}: move that file away") from error
-        return name, moment
+            files[member.dataset] = path = paths.snapshot_path(member.dataset, name)
+            finished.append((member.dataset, temporary))
+            written[member.dataset] = self._checked(path, temporary, info)
+        won = propose(self.store, family.stream.dataset, ground.head, name, self.run_id, finished)
+        return written if won else None
 
     def _absorbed(
         self, stream: Member, before: Snapshot | None, absorbed: tuple[str, ...]
@@ -202,20 +231,24 @@ class Committer:
         """The runs whose kept rows the snapshot holds, as long as staging has these rows."""
         earlier = before.info.absorbed if before and before.info else ()
         own = (self.run_id,) if self.staging.kept(stream.dataset) else ()
-        still = (run for run in earlier if (self.root / paths.STAGING / run).exists())
+        still = (run for run in earlier if (self.store.workplace / paths.STAGING / run).exists())
         return tuple(dict.fromkeys((*still, *absorbed, *own)))
 
     def _write(self, dataset: str, rows: pl.LazyFrame, info: SnapshotInfo) -> Path:
-        """Encodes a snapshot into a private file and checks it: only a whole file may get a name."""
+        """Encodes a snapshot into a private file."""
         temporary = self.staging.scratch(f"{dataset}.publish")
         self._sink(rows, temporary, info.to_metadata())
-        found = pq.read_metadata(temporary).num_rows
-        if found != info.row_count:
-            raise LakeError(
-                f"{dataset}: the new snapshot has {found} rows where {info.row_count} were counted; "
-                "nothing was published"
-            )
         return temporary
+
+    def _checked(self, path: str, file: Path, info: SnapshotInfo) -> Snapshot:
+        """Reads a finished file's footer back: only a whole file may get a name."""
+        snapshot = snapshots.describe(self.store, path, file)
+        if snapshot.row_count != info.row_count:
+            raise LakeError(
+                f"{snapshot.dataset}: the new snapshot has {snapshot.row_count} rows where {info.row_count} "
+                "were counted; nothing was published"
+            )
+        return snapshot
 
     def _sink(self, rows: pl.LazyFrame, path: Path, metadata: dict[str, str]) -> None:
         try:
@@ -234,6 +267,8 @@ class Committer:
     ) -> list[DatasetSummary]:
         """Keeps a family's rows aside; the latest snapshots stay what they are."""
         summaries = []
+        if not self.store.keeps_workplace:
+            decision = replace(decision, waits=False)
         if decision.waits and family.stream.rows_read:
             self.staging.keep([(family, facts)])
         for member in family.members():
@@ -247,14 +282,13 @@ class Committer:
             elif member.rows_read:
                 kept = f"{paths.INCOMPLETE}/{self.run_id}/{member.dataset}{paths.SUFFIX}"
                 temporary = self.staging.scratch(f"{member.dataset}.held")
-                make_folder((self.root / kept).parent)
                 united, _ = unite(segments)
                 self._sink(pl.concat(united).drop(ROW), temporary, {})
-                publish(temporary, self.root / kept)
+                keep_aside(self.store, temporary, kept)
                 notes.append(f"the {member.rows_read} rows that arrived are kept in {kept}")
             if member is family.stream:
                 notes += family.notes
-            latest = previous if member is family.stream else snapshots.latest(self.root, member.dataset)
+            latest = previous if member is family.stream else snapshots.latest(self.store, member.dataset)
             summaries.append(_summary(member, facts, "held", latest, notes))
         return summaries
 
@@ -292,6 +326,27 @@ def _vanished(family: Family, before: Snapshot | None) -> list[str]:
     had = before.info.children if before and before.info else {}
     gone = sorted(had.keys() - {member.dataset for member in family.children})
     return [f"{name} has no array in the schema any more: its latest stays as it was" for name in gone]
+
+
+def _next_name(family: Family, moment: datetime, newest: str) -> str:
+    """Names the family's next files: after `moment`, and after all that are there."""
+    try:
+        return paths.snapshot_name(moment, newest)
+    except (ValueError, OverflowError) as error:
+        dataset = family.stream.dataset
+        raise LakeError(f"{dataset}: no name can follow {newest}: move that file away") from error
+
+
+def _is_settled(member: Member, merged: dict[str, Merged], ground: Ground, decision: Decision) -> bool:
+    """Tells whether a dataset's latest snapshot may stay what it is.
+
+    A newer file than the one it builds on may stand there: a child of a run that died before its stream's
+    file was there, and whose files a power cut took. It must not stay the latest.
+    """
+    before = ground.befores[member.dataset]
+    if before is None or not _is_unchanged(merged[member.dataset], member, decision):
+        return False
+    return before.name == ground.newest[member.dataset]
 
 
 def _is_unchanged(merged: Merged, member: Member, decision: Decision) -> bool:

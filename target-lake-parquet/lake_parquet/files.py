@@ -1,5 +1,6 @@
 """The few file operations that durability rests on: fsync, create-if-absent, locks. POSIX, no Parquet."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lake_parquet.errors import LakeError
+
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def make_folder(folder: Path) -> None:
@@ -39,25 +42,30 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def publish(temporary: Path, final: Path) -> None:
-    """Gives a finished file its final name in one step, never over another file, and makes it durable.
+def give_name(file: Path, name: Path) -> None:
+    """Gives a file one more name in one step, never over another file.
 
     Raises:
-        FileExistsError: the name is taken; the temporary file is left as it was.
+        FileExistsError: the name is taken.
+        LakeError: the file system has no hard links.
     """
-    make_folder(final.parent)
-    sync_file(temporary)
-    os.link(temporary, final)
-    sync_folder(final.parent)
-    temporary.unlink()
+    try:
+        os.link(file, name, follow_symlinks=False)
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            raise LakeError(
+                f"the file system of {name.parent} has no hard links ({error.strerror}), and nothing else "
+                "names a file without replacing another: put the lake on another file system"
+            ) from error
+        raise
 
 
-def write_text(path: Path, text: str) -> None:
+def write_bytes(path: Path, content: bytes) -> None:
     """Writes a small file so that it is there whole or not at all; an older one of that name is replaced."""
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         sync_file(temporary)
         temporary.replace(path)
     finally:
@@ -83,18 +91,3 @@ def try_lock(path: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
-
-
-def local_root(lake_root: str) -> Path:
-    """The folder that a `lake_root` setting names.
-
-    Raises:
-        LakeError: it names an object store; this version writes to folders only.
-    """
-    if "://" in lake_root and not lake_root.startswith("file://"):
-        scheme = lake_root.split("://", 1)[0]
-        raise LakeError(
-            f"lake_root {scheme}://... is an object store, and this version writes to folders only: "
-            "name a folder"
-        )
-    return Path(lake_root.removeprefix("file://")).expanduser()

@@ -7,7 +7,7 @@ import msgspec
 
 from lake_parquet.errors import LakeError
 from lake_parquet.family import Family
-from lake_parquet.files import write_text
+from lake_parquet.files import write_bytes
 from lake_parquet.policy import StreamFacts
 
 NAME = "journal.json"
@@ -48,7 +48,7 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True):
 
 def write_journal(folder: Path, journal: Journal) -> None:
     """Writes a run's journal so that it survives a power cut."""
-    write_text(folder / NAME, msgspec.json.encode(journal).decode())
+    write_bytes(folder / NAME, msgspec.json.encode(journal))
 
 
 def read_journal(folder: Path) -> Journal | None:

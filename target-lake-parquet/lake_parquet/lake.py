@@ -7,9 +7,9 @@ import polars as pl
 
 from lake_parquet import snapshots
 from lake_parquet.errors import LakeError
-from lake_parquet.files import local_root
 from lake_parquet.runs import RunRecord, read_runs
 from lake_parquet.snapshots import Snapshot
+from lake_parquet.store import open_store
 from lake_parquet.widen import unite
 
 
@@ -25,16 +25,16 @@ class Lake:
         Raises:
             LakeError: `root` names an object store.
         """
-        self.root = local_root(str(root))
+        self.store = open_store(str(root))
 
     def datasets(self) -> list[str]:
         """The names of all datasets, in order."""
-        return snapshots.dataset_names(self.root)
+        return snapshots.dataset_names(self.store)
 
     def snapshots(self, dataset: str) -> list[Snapshot]:
         """A dataset's snapshots, the oldest first; footers are read, rows are not."""
         prefix = f"raw/{dataset}/"
-        return [snapshots.read(self.root, prefix + name) for name in snapshots.names(self.root, dataset)]
+        return [snapshots.read(self.store, prefix + name) for name in snapshots.names(self.store, dataset)]
 
     def latest_snapshot(self, dataset: str) -> Snapshot:
         """A dataset's latest snapshot.
@@ -42,10 +42,10 @@ class Lake:
         Raises:
             LakeError: there is no such dataset.
         """
-        found = snapshots.latest(self.root, dataset)
+        found = snapshots.latest(self.store, dataset)
         if found is None:
             known = ", ".join(self.datasets()) or "none yet"
-            raise LakeError(f"no dataset {dataset!r} in {self.root}; there are: {known}")
+            raise LakeError(f"no dataset {dataset!r} in {self.store.url}; there are: {known}")
         return found
 
     def latest(self, dataset: str) -> pl.LazyFrame:
@@ -58,10 +58,10 @@ class Lake:
             return self.latest_snapshot(dataset).scan()
         matching = [name for name in self.datasets() if fnmatchcase(name, dataset)]
         if not matching:
-            raise LakeError(f"no dataset matches {dataset!r} in {self.root}")
+            raise LakeError(f"no dataset matches {dataset!r} in {self.store.url}")
         frames, _ = unite([self.latest_snapshot(name).scan() for name in matching])
         return pl.concat(frames)
 
     def runs(self) -> list[RunRecord]:
         """The records of all runs, the oldest first."""
-        return read_runs(self.root)
+        return read_runs(self.store)

@@ -2,7 +2,9 @@
 
 <lake_root>/raw/<dataset>/<YYYYMMDDTHHMMSSffffffZ>.parquet   finished snapshots, and nothing else
 <lake_root>/_meta/runs/<run_id>.json                         one run
-<lake_root>/_meta/locks/<family>.lock                        one writer at a time commits a family
+<lake_root>/_meta/claims/<stream's dataset>/<snapshot>.json   what follows a snapshot: decided once
+<lake_root>/_meta/pending/<stream's dataset>/                finished files on the way to their final names
+<lake_root>/_meta/locks/<stream's dataset>.lock              writers of a family wait for each other
 <lake_root>/.staging/<run_id>/                               a running run's rows, not yet published
 <lake_root>/.staging/lock                                    held while such a folder comes or goes
 <lake_root>/.incomplete/<run_id>/<dataset>.parquet           rows kept aside: no proof of completeness
@@ -16,6 +18,8 @@ from pathlib import PurePosixPath
 RAW = "raw"
 RUNS = "_meta/runs"
 LOCKS = "_meta/locks"
+CLAIMS = "_meta/claims"
+PENDING = "_meta/pending"
 STAGING = ".staging"
 STAGING_LOCK = ".staging/lock"
 INCOMPLETE = ".incomplete"
@@ -107,6 +111,24 @@ def is_snapshot(name: str) -> bool:
 def snapshot_path(dataset: str, name: str) -> str:
     """Where a snapshot stands, relative to the lake's root."""
     return f"{RAW}/{dataset}/{name}"
+
+
+def claim_path(stream: str, name: str) -> str:
+    """Where it stands what follows snapshot `name` of a family; `stream` is its stream's dataset."""
+    return f"{CLAIMS}/{stream}/{name.removesuffix(SUFFIX)}.json"
+
+
+def pending_path(stream: str, run_id: str, token: str, dataset: str) -> str:
+    """Where a family's finished file waits for its final name."""
+    return f"{PENDING}/{stream}/{run_id}-{token}.{dataset}{SUFFIX}"
+
+
+def run_moment(name: str) -> datetime | None:
+    """Reads when a run began, in its id or a name that begins with it."""
+    try:
+        return datetime.strptime(name.split("-", 1)[0], _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def run_id(moment: datetime, token: str) -> str:

@@ -13,25 +13,26 @@ from lake_parquet.family import Family
 from lake_parquet.journal import StagedFamily
 from lake_parquet.runs import DatasetSummary, RunRecord, write_run
 from lake_parquet.staging import Staging
+from lake_parquet.store import Store
 
 
 def recover(
-    root: Path, options: ParquetOptions | None = None, *, publish_incomplete: bool = False
+    store: Store, options: ParquetOptions | None = None, *, publish_incomplete: bool = False
 ) -> list[DatasetSummary]:
     """Publishes the rows that dead runs kept: their bookmarks were handed on, no tap reads them again.
 
     A first load that was cut short goes on waiting for a run that reads to its end, unless
     `publish_incomplete`. What was published stands in the record of a run of its own.
     """
-    staged = _staged(root)
+    staged = _staged(store.workplace)
     if not staged:
         return []
     now = datetime.now(UTC)
     run_id = paths.run_id(now, secrets.token_hex(3))
-    staging = Staging(root, run_id)
+    staging = Staging(store.workplace, run_id)
     taps = {tap for _, tap in staged.values()}
     tap = taps.pop() if len(taps) == 1 else None
-    committer = Committer(root, staging, run_id, tap, options or ParquetOptions())
+    committer = Committer(store, staging, run_id, tap, options or ParquetOptions())
     summaries = []
     try:
         for one, _ in staged.values():
@@ -42,7 +43,7 @@ def recover(
     if done:
         record = RunRecord(run_id=run_id, started_at=_text(now), tap=tap, datasets=done)
         record.finished_at = _text(datetime.now(UTC))
-        write_run(root, record)
+        write_run(store, record)
     return summaries
 
 

@@ -1,13 +1,12 @@
 """The record of a run: what happened to each dataset, kept in `_meta/runs/<run_id>.json`."""
 
-from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from lake_parquet import paths
 from lake_parquet.errors import LakeError
-from lake_parquet.files import write_text
+from lake_parquet.store import Store
 
 Status = Literal["published", "unchanged", "held", "failed", "empty"]
 Proof = Literal["proven", "unproven", "open"]
@@ -52,26 +51,25 @@ class RunRecord(msgspec.Struct, kw_only=True):
     datasets: list[DatasetSummary] = []
 
 
-def write_run(root: Path, run: RunRecord) -> Path:
-    """Writes the record of a run; returns where it stands."""
-    path = root / paths.RUNS / f"{run.run_id}.json"
-    write_text(path, msgspec.json.format(msgspec.json.encode(run).decode(), indent=2) + "\n")
+def write_run(store: Store, run: RunRecord) -> str:
+    """Writes the record of a run; returns where it stands, relative to the lake's root."""
+    path = f"{paths.RUNS}/{run.run_id}.json"
+    store.write(path, msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n")
     return path
 
 
-def read_runs(root: Path) -> list[RunRecord]:
+def read_runs(store: Store) -> list[RunRecord]:
     """Reads all runs, the oldest first.
 
     Raises:
         LakeError: a file there is no record of a run.
     """
-    folder = root / paths.RUNS
-    files = sorted(folder.glob("[0-9]*.json")) if folder.is_dir() else []
-    return [_read_run(path) for path in files]
+    names = [name for name in store.files(paths.RUNS) if name[0].isdigit() and name.endswith(".json")]
+    return [_read_run(store, f"{paths.RUNS}/{name}") for name in names]
 
 
-def _read_run(path: Path) -> RunRecord:
+def _read_run(store: Store, path: str) -> RunRecord:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=RunRecord)
+        return msgspec.json.decode(store.read(path), type=RunRecord)
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise LakeError(f"{path} is no record of a run ({error}): move it away") from error

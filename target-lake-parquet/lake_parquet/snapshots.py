@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -9,13 +10,14 @@ import pyarrow.parquet as pq
 from lake_parquet import paths
 from lake_parquet.errors import LakeError
 from lake_parquet.footer import SnapshotInfo, read_info
+from lake_parquet.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A finished snapshot: where it stands, what its footer says. `info` is None in a file made by others."""
 
-    root: Path
+    store: Store
     dataset: str
     name: str
     row_count: int
@@ -30,45 +32,53 @@ class Snapshot:
 
     def scan(self) -> pl.LazyFrame:
         """Its rows."""
-        return pl.scan_parquet(self.root / self.path, glob=False)
+        address = self.store.address(self.path)
+        return pl.scan_parquet(address, glob=False, storage_options=self.store.options())
+
+    def local_scan(self, folder: Path) -> pl.LazyFrame:
+        """Its rows, from a local file: itself, or a copy in `folder` where it stands in an object store."""
+        return pl.scan_parquet(self.store.fetch(self.path, folder), glob=False)
 
 
-def dataset_names(root: Path) -> list[str]:
+def dataset_names(store: Store) -> list[str]:
     """The datasets that hold at least one finished snapshot."""
-    raw = root / paths.RAW
-    folders = sorted(raw.iterdir()) if raw.is_dir() else []
-    return [folder.name for folder in folders if folder.is_dir() and names(root, folder.name)]
+    return [dataset for dataset in store.folders(paths.RAW) if names(store, dataset)]
 
 
-def names(root: Path, dataset: str) -> list[str]:
+def names(store: Store, dataset: str) -> list[str]:
     """The file names of a dataset's finished snapshots, the oldest first."""
-    folder = root / paths.RAW / dataset
-    return (
-        sorted(entry.name for entry in folder.iterdir() if paths.is_snapshot(entry.name))
-        if folder.is_dir()
-        else []
-    )
+    return [name for name in store.files(f"{paths.RAW}/{dataset}") if paths.is_snapshot(name)]
 
 
-def read(root: Path, path: str) -> Snapshot:
+def read(store: Store, path: str) -> Snapshot:
     """Reads a snapshot's footer; `path` is relative to the lake's root.
 
     Raises:
         LakeError: the file cannot be read as Parquet.
     """
-    dataset, name = path.split("/")[-2:]
     try:
-        metadata = pq.read_metadata(root / path)
-        columns = tuple(metadata.schema.to_arrow_schema().names)
-        size = (root / path).stat().st_size
+        with store.open(path) as file:
+            return _read(store, path, file, store.size(path) or 0)
     except (OSError, ValueError) as error:
         raise LakeError(
             f"{path} cannot be read as Parquet ({error}): move it out of the dataset's folder"
         ) from error
-    return Snapshot(root, dataset, name, metadata.num_rows, columns, size, read_info(metadata.metadata))
 
 
-def latest(root: Path, dataset: str) -> Snapshot | None:
+def describe(store: Store, path: str, file: Path) -> Snapshot:
+    """What `read` will give of a finished local file once it is published at `path`."""
+    with file.open("rb") as opened:
+        return _read(store, path, opened, file.stat().st_size)
+
+
+def _read(store: Store, path: str, file: BinaryIO, size: int) -> Snapshot:
+    dataset, name = path.split("/")[-2:]
+    metadata = pq.read_metadata(file)
+    columns = tuple(metadata.schema.to_arrow_schema().names)
+    return Snapshot(store, dataset, name, metadata.num_rows, columns, size, read_info(metadata.metadata))
+
+
+def latest(store: Store, dataset: str) -> Snapshot | None:
     """The latest snapshot of a dataset, or None."""
-    found = names(root, dataset)
-    return read(root, paths.snapshot_path(dataset, found[-1])) if found else None
+    found = names(store, dataset)
+    return read(store, paths.snapshot_path(dataset, found[-1])) if found else None

@@ -14,11 +14,11 @@ from lake_parquet import paths, snapshots
 from lake_parquet.commit import Committer
 from lake_parquet.deadruns import sweep
 from lake_parquet.errors import LakeError
-from lake_parquet.files import local_root
 from lake_parquet.policy import StreamFacts
 from lake_parquet.recover import recover
 from lake_parquet.runs import DatasetSummary, Proof, RunRecord, write_run
 from lake_parquet.staging import Staging
+from lake_parquet.store import open_store
 from target_lake_parquet.decode import BadRecord
 from target_lake_parquet.maps import Maps
 from target_lake_parquet.messages import (
@@ -69,7 +69,7 @@ class Run:
         self.settings = settings
         self.logger = logger
         self.maps = Maps(settings.maps) if settings.maps else None
-        self.root = local_root(settings.lake_root)
+        self.store = open_store(settings.lake_root)
         self.started = now = datetime.now(UTC)
         self.id = paths.run_id(now, secrets.token_hex(3))
         self.record = RunRecord(
@@ -79,9 +79,10 @@ class Run:
             tenant_id=settings.tenant_id,
             source=settings.source,
         )
-        self.staging = Staging(self.root, self.id, settings.tap)
+        self.store.prepare()
+        self.staging = Staging(self.store.workplace, self.id, settings.tap)
         self._take_up_dead_runs()
-        self.committer = Committer(self.root, self.staging, self.id, settings.tap, settings.parquet)
+        self.committer = Committer(self.store, self.staging, self.id, settings.tap, settings.parquet)
         self.pace = Pace(settings.checkpoint_seconds, settings.checkpoint_bytes)
         self.workers = Workers()
         self.streams: dict[str, Stream] = {}
@@ -95,9 +96,9 @@ class Run:
 
     def _take_up_dead_runs(self) -> None:
         """Publishes what earlier runs left durable, before anything of this one is merged."""
-        for told in sweep(self.root):
+        for told in sweep(self.store.workplace):
             self.logger.info("%s", told)
-        for one in recover(self.root, self.settings.parquet):
+        for one in recover(self.store, self.settings.parquet):
             if one.status in ("published", "unchanged"):
                 self.logger.info("Recovered from an earlier run: %s", sentence(one))
             elif one.status == "failed":
@@ -175,7 +176,7 @@ class Run:
         A stream whose rows no later run could publish (a full table's, say) keeps its old bookmark in it.
         """
         self.pace.restart()
-        if not self.states.has_bookmarks or self._is_stub():
+        if not (self.states.has_bookmarks and self.store.keeps_workplace) or self._is_stub():
             return
         for stream in self.streams.values():
             stream.flush(self.staging, self.workers)
@@ -267,7 +268,7 @@ class Run:
         """The summary of a stream that was given up: its latest snapshot stays what it was."""
         summary = stream.failed()
         with contextlib.suppress(LakeError):  # an unreadable file may be why
-            latest = snapshots.latest(self.root, summary.dataset)
+            latest = snapshots.latest(self.store, summary.dataset)
             if latest is not None:
                 summary.path, summary.row_count, summary.bytes = latest.path, latest.row_count, latest.size
         return summary
@@ -306,7 +307,7 @@ class Run:
         if opening is not None:
             return opening if is_incremental(opening) else None
         with contextlib.suppress(LakeError):  # an unreadable file is why the stream failed
-            latest = snapshots.latest(self.root, stream.dataset())
+            latest = snapshots.latest(self.store, stream.dataset())
             info = latest.info if latest else None
             if info is not None and info.owner == stream.owner and info.load_method != "overwrite":
                 return info.bookmark
@@ -330,7 +331,7 @@ class Run:
 
     def _tell(self) -> None:
         self.record.finished_at = _text(datetime.now(UTC))
-        write_run(self.root, self.record)
+        write_run(self.store, self.record)
         self.staging.close()
         log_summary(self.logger, self.record)
         print_table(self.record)

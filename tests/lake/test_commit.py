@@ -1,5 +1,8 @@
 """The commit: children before their stream, one writer at a time, names that grow, files that stay."""
 
+import contextlib
+import itertools
+import json
 import multiprocessing
 import shutil
 from datetime import UTC, datetime, timedelta
@@ -10,10 +13,10 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from lake_parquet import commit, files
 from lake_parquet.commit import ParquetOptions
 from lake_parquet.errors import LakeError
 from lake_parquet.footer import Owner
+from lake_parquet.local_store import LocalStore
 from tests.lake.writer import ITEMS, Writer, frame
 
 SCHEMA = {"id": pl.Int64, "v": pl.String}
@@ -46,51 +49,134 @@ class CrashError(BaseException):
 def crash_at(monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
     """Dies before the `nth` file gets its name."""
     count = 0
+    real = LocalStore.publish
 
-    def publish(temporary: Path, final: Path) -> None:
+    def publish(store: LocalStore, source: str, path: str) -> bool:
         nonlocal count
         count += 1
         if count == nth:
             raise CrashError
-        files.publish(temporary, final)
+        return real(store, source, path)
 
-    monkeypatch.setattr(commit, "publish", publish)
+    monkeypatch.setattr(LocalStore, "publish", publish)
 
 
 @pytest.mark.parametrize("again", ["the same", "the source went back", "nothing"])
-def test_after_a_crash_between_child_and_stream_each_latest_is_whole_and_the_next_run_heals(
-    writer: Writer, monkeypatch: pytest.MonkeyPatch, again: str
+@pytest.mark.parametrize("nth", [1, 2])
+def test_after_a_crash_each_latest_is_whole_and_the_next_run_carries_out_what_was_decided(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch, again: str, nth: int
 ) -> None:
     writer.upsert(rows((1, "old"), (2, "old")), items=items((1, 1, "old"), (2, 2, "old")))
     with monkeypatch.context() as patch:
-        crash_at(patch, 2)
+        crash_at(patch, nth)
         with pytest.raises(CrashError):
             writer.upsert(rows((1, "new")), items=items((1, 1, "new")))
     assert pairs(writer) == [(1, "old"), (2, "old")]
-    assert skus(writer) == [(1, "new"), (2, "old")]  # whole, and ahead of its stream until the next run
+    assert skus(writer) == [(1, "old" if nth == 1 else "new"), (2, "old")]  # whole, and at most ahead
     if again == "the same":
         writer.upsert(rows((1, "new")), items=items((1, 1, "new")))
     elif again == "the source went back":
         writer.upsert(rows((1, "old")), items=items((1, 1, "old")))
     else:
         writer.upsert(rows(), items=items())
-    expected = "new" if again == "the same" else "old"
+    expected = "old" if again == "the source went back" else "new"
     assert pairs(writer) == [(1, expected), (2, "old")]
     assert skus(writer) == [(1, expected), (2, "old")]
     info = writer.lake.latest_snapshot("orders").info
     assert info is not None
     assert info.children == {ITEMS: writer.lake.latest_snapshot(ITEMS).path}
+    assert writer.names() == writer.names(ITEMS)
+    assert [path for path in (writer.root / "_meta" / "pending").rglob("*") if path.is_file()] == []
 
 
-def test_a_crash_before_the_first_file_leaves_the_lake_as_it_was(
+def test_a_crash_before_anything_is_decided_leaves_the_lake_as_it_was(
     writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer.upsert(rows((1, "old")), items=items((1, 1, "old")))
     before = {path: path.read_bytes() for path in (writer.root / "raw").rglob("*.parquet")}
-    crash_at(monkeypatch, 1)
-    with pytest.raises(CrashError):
-        writer.upsert(rows((1, "new")), items=items((1, 1, "new")))
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "create", _die)
+        with pytest.raises(CrashError):
+            writer.upsert(rows((1, "new")), items=items((1, 1, "new")))
     assert {path: path.read_bytes() for path in (writer.root / "raw").rglob("*.parquet")} == before
+    writer.upsert(rows(), items=items())
+    assert {path: path.read_bytes() for path in (writer.root / "raw").rglob("*.parquet")} == before
+    assert [path for path in (writer.root / "_meta" / "pending").rglob("*") if path.is_file()] == []
+
+
+def _die(*_: object) -> bool:
+    raise CrashError
+
+
+def test_a_claim_that_a_power_cut_emptied_or_whose_files_it_took_holds_nobody_up(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer.upsert(rows((1, "old")))
+    for loss in ("the claim's contents", "the files"):
+        with monkeypatch.context() as patch:
+            crash_at(patch, 1)
+            with pytest.raises(CrashError):
+                writer.upsert(rows((1, "lost")))
+        lost = "claims" if loss == "the claim's contents" else "pending"
+        newest = max((writer.root / "_meta" / lost / "orders").iterdir())
+        if lost == "claims":
+            newest.write_bytes(b"")
+        else:
+            newest.unlink()
+    writer.upsert(rows((2, "new")))
+    assert pairs(writer) == [(1, "old"), (2, "new")]
+
+
+def test_a_latest_that_was_moved_away_is_not_brought_back(writer: Writer) -> None:
+    """Who goes back to an earlier snapshot by hand gets just that."""
+    writer.upsert(rows((1, "good")))
+    writer.upsert(rows((1, "bad"), (2, "bad")))
+    bad = writer.names()[-1]
+    (writer.root / "raw" / "orders" / bad).unlink()
+    writer.upsert(rows((3, "new")))
+    assert pairs(writer) == [(1, "good"), (3, "new")]
+    assert writer.names()[-1] > bad
+
+
+def test_a_foreign_file_under_the_decided_name_is_told(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        crash_at(patch, 1)
+        with pytest.raises(CrashError):
+            writer.upsert(rows((1, "a")), items=items((1, 1, "a")))
+    (claim,) = (writer.root / "_meta" / "claims" / "orders").iterdir()
+    name = json.loads(claim.read_text())["name"]
+    folder = writer.root / "raw" / ITEMS
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("not ours")
+    with pytest.raises(LakeError, match=f"{ITEMS}/{name} stands where run .* is to publish"):
+        writer.upsert(rows((1, "a")))
+
+
+def test_without_a_lock_the_slower_writer_merges_again(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer publishes just before this one would."""
+    writer.upsert(rows((1, "a")), items=items((1, 1, "a")))
+    real = LocalStore.create
+    others = iter(range(2, 5))
+
+    def create(store: LocalStore, path: str, content: bytes) -> bool:
+        with monkeypatch.context() as patch:
+            patch.setattr(LocalStore, "create", real)
+            for identity in itertools.islice(others, 1):
+                Writer(writer.root, runs=identity).upsert(
+                    rows((identity, "other")), items=items((1, identity, "other"))
+                )
+        return real(store, path, content)
+
+    monkeypatch.setattr(LocalStore, "turn", lambda *_: contextlib.nullcontext(enter_result=False))
+    monkeypatch.setattr(LocalStore, "create", create)
+    writer.upsert(rows((9, "mine")), items=items((1, 9, "mine")))
+    assert [identity for identity, _ in pairs(writer)] == [1, 2, 3, 4, 9]
+    assert [identity for identity, _ in skus(writer)] == [1, 2, 3, 4, 9]
+    assert writer.names() == writer.names(ITEMS)
 
 
 def test_earlier_snapshots_never_change(writer: Writer) -> None:

@@ -10,28 +10,16 @@ import pytest
 
 from lake_parquet import files
 from lake_parquet.deadruns import sweep
-from lake_parquet.errors import LakeError
 from lake_parquet.footer import Owner, SnapshotInfo, read_info
 from lake_parquet.staging import Staging
 
 
-def test_publishing_gives_a_name_once_and_never_again(tmp_path: Path) -> None:
-    final = tmp_path / "new" / "folder" / "final"
-    first, second = tmp_path / "first", tmp_path / "second"
-    first.write_text("first")
-    second.write_text("second")
-    files.publish(first, final)
-    with pytest.raises(FileExistsError):
-        files.publish(second, final)
-    assert (final.read_text(), first.exists(), second.read_text()) == ("first", False, "second")
-
-
 def test_a_small_file_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "runs" / "one.json"
-    files.write_text(path, "old")
+    files.write_bytes(path, b"old")
     monkeypatch.setattr(files, "sync_file", _fail)
     with pytest.raises(OSError, match="no sync"):
-        files.write_text(path, "new")
+        files.write_bytes(path, b"new")
     assert path.read_text() == "old"
     assert [one.name for one in path.parent.iterdir()] == ["one.json"]
 
@@ -69,18 +57,6 @@ def test_staging_of_a_dead_run_is_swept_and_a_live_ones_is_not(tmp_path: Path) -
     assert live.folder.is_dir()
     live.close()
     assert sorted(one.name for one in (tmp_path / ".staging").iterdir()) == ["link", "lock"]
-
-
-@pytest.mark.parametrize("root", ["s3://b/p", "gs://b", "az://b"])
-def test_an_object_store_is_no_folder(root: str) -> None:
-    with pytest.raises(LakeError, match="object store"):
-        files.local_root(root)
-
-
-def test_a_folder_is_named_by_path_home_or_url() -> None:
-    assert files.local_root("a/b") == Path("a/b")
-    assert files.local_root("file:///a/b") == Path("/a/b")
-    assert files.local_root("~/lake") == Path.home() / "lake"
 
 
 FULL = SnapshotInfo(

@@ -13,6 +13,7 @@ from lake_parquet.cli import main, readable_age, readable_bytes
 from lake_parquet.errors import LakeError
 from lake_parquet.footer import Owner
 from lake_parquet.runs import DatasetSummary, RunRecord, read_runs, write_run
+from lake_parquet.store import open_store
 from tests.lake.writer import Writer, frame
 
 SCHEMA = {"id": pl.Int64, "[bold]": pl.String}
@@ -62,7 +63,7 @@ def test_age_counts_from_the_last_run_that_read_the_dataset(filled: Writer) -> N
     held = DatasetSummary(dataset="orders", stream="orders", status="held")
     for number, (moment, one) in enumerate([("2030-01-01T00:00:00Z", quiet), ("2031-01-01T00:00:00Z", held)]):
         run = RunRecord(run_id=f"2030010{number}", started_at=moment, finished_at=moment, datasets=[one])
-        write_run(filled.root, run)
+        write_run(filled.lake.store, run)
     (one,) = parsed(filled.root, "ls")
     assert one["read_at"] == "2030-01-01T00:00:00Z"
 
@@ -108,20 +109,20 @@ RUN = RunRecord(
 
 
 def test_a_run_reads_back_as_it_was_written(tmp_path: Path) -> None:
-    path = write_run(tmp_path, RUN)
-    assert path == tmp_path / "_meta/runs/20260101T000000000000Z-000001.json"
-    assert read_runs(tmp_path) == [RUN]
+    store = open_store(str(tmp_path))
+    assert write_run(store, RUN) == "_meta/runs/20260101T000000000000Z-000001.json"
+    assert read_runs(store) == [RUN]
 
 
 def test_runs_lists_the_last_ones_the_newest_first(tmp_path: Path) -> None:
-    write_run(tmp_path, RUN)
+    write_run(open_store(str(tmp_path)), RUN)
     failed = RunRecord(
         run_id="20260102T000000000000Z-000002",
         started_at="2026-01-02T00:00:00Z",
         status="failed",
         error="line 1 [x]",
     )
-    write_run(tmp_path, failed)
+    write_run(open_store(str(tmp_path)), failed)
     assert [run["run_id"] for run in parsed(tmp_path, "runs")] == [
         RUN.run_id,
         "20260102T000000000000Z-000002",

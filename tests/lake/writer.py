@@ -15,6 +15,7 @@ from lake_parquet.footer import Owner
 from lake_parquet.policy import StreamFacts
 from lake_parquet.runs import DatasetSummary
 from lake_parquet.staging import ROW, Staging
+from lake_parquet.store import open_store
 
 Row = Mapping[str, Any]
 ITEMS = "orders__items"
@@ -57,7 +58,9 @@ class Writer:
                 own = (*parents, "_position")
                 child_owner = Owner(owner.stream, owner.tenant, owner.source, "items")
                 children.append(self._member(staging, ITEMS, items, own, child_owner, parents))
-            committer = Committer(self.root, staging, run, "tap-test", self.options, clock=lambda: moment)
+            committer = Committer(
+                open_store(str(self.root)), staging, run, "tap-test", self.options, clock=lambda: moment
+            )
             known = StreamFacts(owner=owner, keys=tuple(keys), **{"proof": "proven", **facts})
             return committer.commit(Family(stream, tuple(children)), known)
         finally:

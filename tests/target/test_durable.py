@@ -175,7 +175,7 @@ def test_kept_rows_are_merged_once_though_the_run_dies_before_it_clears_up(place
     (run,) = place.staged()
     journal = (place.root / ".staging" / run / "journal.json").read_bytes()
     segments = {path.name: path.read_bytes() for path in (place.root / ".staging" / run).glob("*.segment")}
-    recover(place.root)
+    recover(place.lake.store)
     folder = place.root / ".staging" / run
     folder.mkdir()
     (folder / "journal.json").write_bytes(journal)
@@ -243,6 +243,6 @@ def test_changed_keys_leave_kept_rows_alone_until_someone_decides(place: Place) 
     ended = place.run(mark("orders", 1), other, change(2, "b", 2), mark("orders", 2))
     assert ended.code == 1
     assert len(place.staged()) == 1
-    recovered = recover(place.root, publish_incomplete=True)
+    recovered = recover(place.lake.store, publish_incomplete=True)
     assert [(one.status, one.row_count) for one in recovered] == [("published", 1)]
     assert place.staged() == []
