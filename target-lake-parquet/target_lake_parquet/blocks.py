@@ -10,16 +10,27 @@ import polars as pl
 
 from lake_parquet.merge import DELETED_AT
 from target_lake_parquet.columns import Column, Kind, Table
-from target_lake_parquet.decode import BadRecord, Decoded, decode
-from target_lake_parquet.fast import decode_fast, plan_of
+from target_lake_parquet.decode import BadRecord, Decoded, decode, full_name
+from target_lake_parquet.fast import FastPlan, decode_fast, plan_of
 from target_lake_parquet.messages import Rows, record_of
 from target_lake_parquet.metadata import read_envelopes
+from target_lake_parquet.picked import pieces, undeclared_places
+from target_lake_parquet.values import dtype_of
 
 if TYPE_CHECKING:
     from target_lake_parquet.validation import Validator  # only who validates loads its library
 
 PARTS = 16
 """A block that the fast way refuses is cut into so many parts: one odd record must not slow the others."""
+
+PAUSE = 15
+"""After a block whose every part was refused, so many are decoded without a try."""
+
+MAX_UNDECLARED = 1000
+"""Records that hold more unknown names than this make up names as they go: there is nothing to learn."""
+
+COERCED = (Kind.STRING, Kind.INTEGER)
+UNSURE = (Kind.NUMBER, Kind.JSON)
 
 _DELETED = f'"{DELETED_AT}"'.encode()
 
@@ -34,7 +45,8 @@ class BlockDecoder:
         self.table = table
         self._validator = validator
         self._reads_envelopes = reads_envelopes
-        self._fast = plan_of(table, reads_envelopes=reads_envelopes)
+        self._plan = plan_of(table, reads_envelopes=reads_envelopes)
+        self._pause = 0
         self._declares_deletes = any(column.path == (DELETED_AT,) for column in table.columns)
 
     @cached_property
@@ -51,24 +63,34 @@ class BlockDecoder:
             yield from self._with_deletes.decode(rows)
             return
         lines = _line_numbers(rows)
-        decoded = self._try_fast(block, lines)
+        plan = self._plan if not self._pause else None
+        decoded = self._try_fast(plan, block, lines)
         if decoded is not None:
             yield decoded
-            return
-        if self._fast is None:
+        elif plan is None:
+            self._pause = max(0, self._pause - 1)
             yield self._decode_exact(block, lines)
-            return
-        refused = 0
-        parts = list(_parts(block, lines))
-        for part, numbers in parts:
-            decoded = self._try_fast(part, numbers)
-            refused += decoded is None
-            yield decoded if decoded is not None else self._decode_exact(part, numbers)
-        if refused == len(parts):
-            self._fast = None  # this stream's records are never what its schema says: no use trying
+        else:
+            yield from self._decode_parts(block, lines)
 
-    def _try_fast(self, block: bytes, lines: pl.Series) -> Decoded | None:
-        decoded = decode_fast(self._fast, block, lines) if self._fast is not None else None
+    def _decode_parts(self, block: bytes, lines: pl.Series) -> Iterator[Decoded]:
+        """Decodes a block that the fast way refused; what it refused one part for it knows at the next."""
+        taken = 0
+        for part, numbers in _parts(block, lines):
+            plan = self._plan
+            decoded = self._try_fast(plan, part, numbers)
+            if decoded is not None:
+                taken += 1
+                yield decoded
+                continue
+            decoded = self._decode_exact(part, numbers)
+            if plan is not None:
+                self._plan = learnt(plan, part, decoded)
+            yield decoded
+        self._pause = 0 if taken else PAUSE
+
+    def _try_fast(self, plan: FastPlan | None, block: bytes, lines: pl.Series) -> Decoded | None:
+        decoded = decode_fast(plan, block, lines) if plan is not None else None
         return decoded and self._validated(decoded, block, lines)
 
     def _decode_exact(self, block: bytes, lines: pl.Series) -> Decoded:
@@ -99,6 +121,25 @@ def decode_exact(table: Table, block: bytes, lines: pl.Series) -> Decoded:
     return decoded
 
 
+def learnt(plan: FastPlan, block: bytes, exact: Decoded) -> FastPlan | None:
+    """The plan for blocks such as one that was refused: what was odd in it is read value by value."""
+    columns = [(table, column) for table in plan.table.family() for column in table.columns]
+    odd = {
+        (table.suffix, column.path)
+        for table, column in columns
+        if exact.frames[table.suffix].schema[column.name] != dtype_of(column)
+        or (column.kind in COERCED and any(name == full_name(table, column) for name, _ in exact.coerced))
+    }
+    undeclared = undeclared_places(plan.table, block) if exact.undeclared else set()
+    if not odd and not undeclared and not exact.bad:
+        # numbers of many digits, or strings with escapes
+        odd = {(table.suffix, column.path) for table, column in columns if column.kind in UNSURE}
+    if (odd <= plan.picked and undeclared <= plan.undeclared) or len(undeclared) > MAX_UNDECLARED:
+        return plan
+    picked = plan.picked | odd
+    return plan_of(plan.table, picked, plan.undeclared | undeclared, reads_envelopes=plan.reads_envelopes)
+
+
 def _line_numbers(rows: Sequence[Rows]) -> pl.Series:
     """The line number of each record."""
     starts = pl.DataFrame({"first": [run.first_line for run in rows], "count": [run.count for run in rows]})
@@ -108,10 +149,8 @@ def _line_numbers(rows: Sequence[Rows]) -> pl.Series:
 
 def _parts(block: bytes, lines: pl.Series) -> Iterator[tuple[bytes, pl.Series]]:
     """Cuts a block into parts of whole lines, about equal in size."""
-    at = first = 0
-    step = len(block) // PARTS + 1
-    while at < len(block):
-        end = block.find(b"\n", min(at + step, len(block) - 1)) + 1
-        count = block.count(b"\n", at, end)
-        yield block[at:end], lines.slice(first, count)
-        at, first = end, first + count
+    first = 0
+    for part in pieces(block, len(block) // PARTS + 1):
+        count = part.count(b"\n")
+        yield part, lines.slice(first, count)
+        first += count

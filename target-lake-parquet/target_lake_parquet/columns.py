@@ -59,7 +59,8 @@ class Column:
     """One column: its name in Parquet, where its value stands in a record, and its type.
 
     `scale` counts for decimals only; their precision is always 38 digits, decimal128's most. `is_string_list`
-    tells JSON text that can only be a list of strings.
+    tells JSON text that can only be a list of strings. `zone` is that of date-times without an offset, None
+    stands for UTC.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Column:
     kind: Kind
     scale: int = 0
     is_string_list: bool = False
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class Plan:
     max_depth: int | None = None
     separator: str = SEPARATOR
     reserved: frozenset[str] = frozenset()
+    naive_zone: str | None = None
 
 
 class UnknownKeyError(ValueError):
@@ -175,7 +178,7 @@ def _columns(
             is_string_list = (
                 leaf.types == {"array"} and leaf.items is not None and leaf.items.types == {"string"}
             )
-            plain.append(Column("", path, kind, scale, is_string_list))
+            plain.append(Column("", path, kind, scale, is_string_list, plan.naive_zone))
     names = column_names([column.path for column in plain], plan.separator, reserved)
     return tuple(replace(column, name=names[column.path]) for column in plain), arrays
 

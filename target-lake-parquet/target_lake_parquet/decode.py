@@ -4,7 +4,7 @@ The work goes column by column over a whole block: values are picked out of all 
 converted at once. Each frame carries `ROW`, the input line of its record: later lines win over earlier ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,7 @@ import msgspec
 import polars as pl
 
 from lake_parquet.staging import ROW
-from target_lake_parquet.columns import PARENT, POSITION, Table
+from target_lake_parquet.columns import PARENT, POSITION, Column, Table
 from target_lake_parquet.values import convert, parse_number
 
 KEY_MISSING = "is a key property and is missing"
@@ -41,6 +41,11 @@ class Decoded:
     undeclared: dict[str, int] = field(default_factory=dict)
     bad: list[BadRecord] = field(default_factory=list)
     envelopes: pl.DataFrame | None = None
+
+    def count_coerced(self, column: str, coerced: Mapping[str, int]) -> None:
+        """Counts what was coerced in a column."""
+        for how, count in coerced.items():
+            self.coerced[(column, how)] = self.coerced.get((column, how), 0) + count
 
 
 def decode(table: Table, lines: Sequence[int], records: Sequence[msgspec.Raw]) -> Decoded:
@@ -89,15 +94,19 @@ def _decode_table(
     series = []
     for column in table.columns:
         converted = convert(column, picked[column.path])
-        name = f"{table.suffix}.{column.name}" if table.suffix else column.name
-        for how, count in converted.coerced.items():
-            decoded.coerced[(name, how)] = decoded.coerced.get((name, how), 0) + count
+        name = full_name(table, column)
+        decoded.count_coerced(name, converted.coerced)
         decoded.bad.extend(BadRecord(lines[i], name, why) for i, why in converted.bad.items())
         series.append(converted.series)
     frame = pl.DataFrame([*lead, *series])
     decoded.frames[table.suffix] = frame
     for child in table.children:
         _decode_child(table, child, lines, picked[child.path], frame, decoded)
+
+
+def full_name(table: Table, column: Column) -> str:
+    """A column's name, behind that of the child dataset it is in."""
+    return f"{table.suffix}.{column.name}" if table.suffix else column.name
 
 
 def _decode_child(

@@ -6,8 +6,9 @@ the same frames of the same lines, which `tests/target/test_fast_equals_exact.py
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 import pyarrow as pa
@@ -16,12 +17,15 @@ import pyarrow.json as pj
 
 from lake_parquet.staging import ROW
 from target_lake_parquet.columns import MAX_DIGITS, PARENT, POSITION, Column, Kind, Table
-from target_lake_parquet.decode import Decoded
+from target_lake_parquet.dates import Converted, convert_dates, convert_timestamps
+from target_lake_parquet.decode import Decoded, full_name
 from target_lake_parquet.metadata import envelopes_of
-from target_lake_parquet.values import convert_dates, convert_timestamps
+from target_lake_parquet.picked import Picked, Picker, Refused
+from target_lake_parquet.places import Node, Place, tree_of
+from target_lake_parquet.values import TINY, convert
 
 PARSE_BYTES = 2**20
-"""pyarrow splits a block into such parts for its threads; a line longer than one goes the exact way."""
+"""pyarrow reads a block in such parts; a line longer than one goes the exact way."""
 
 _PLAIN: Mapping[Kind, pa.DataType] = {
     Kind.STRING: pa.string(),
@@ -30,30 +34,15 @@ _PLAIN: Mapping[Kind, pa.DataType] = {
     Kind.BOOLEAN: pa.bool_(),
     Kind.TIMESTAMP: pa.string(),
     Kind.DATE: pa.string(),
+    Kind.JSON: pa.list_(pa.string()),  # where it is no such list it is picked
 }
+NOTHING = "\0"
+"""A field that no record has: pyarrow reads no object without fields."""
 
 # Every digit and point becomes 0, so that a run of them can be found by a plain search.
-_SHAPE = bytes(
-    ord("0")
-    if chr(byte) in "0123456789."
-    else byte
-    if chr(byte) in "e-"
-    else ord("e")
-    if byte == ord("E")
-    else 32
-    for byte in range(256)
-)
+_SHAPE = bytes(ord("0") if chr(byte) in "0123456789." else ord(" ") for byte in range(256))
 _LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9][0-9.]{15}")
 _TINY_NUMBER = re.compile(rb"[:,\[\s]-?[0-9.]+[eE]-[0-9]{3}")
-
-
-@dataclass(slots=True)
-class _Node:
-    """A place in the record: a column, an array that is a table, or an object with places below."""
-
-    column: Column | None = None
-    child: Table | None = None
-    below: dict[str, "_Node"] = field(default_factory=dict)
 
 
 class Unsure(Exception):  # noqa: N818 - not an error: the exact way is sure
@@ -62,25 +51,46 @@ class Unsure(Exception):  # noqa: N818 - not an error: the exact way is sure
 
 @dataclass(frozen=True, slots=True)
 class FastPlan:
-    """How pyarrow shall read a stream's records."""
+    """How to read a stream's records: whole columns by pyarrow, those of `picked` value by value.
+
+    `undeclared` are fields that are known to come though the schema does not name them.
+    """
 
     table: Table
     options: pj.ParseOptions
     has_numbers: bool
+    picked: frozenset[Place]
+    undeclared: frozenset[Place]
+    picker: Picker | None
     reads_envelopes: bool = False
 
 
-def plan_of(table: Table, *, reads_envelopes: bool = False) -> FastPlan | None:
-    """Plans the fast way for a stream; None where a column holds JSON text of no fixed shape."""
+def plan_of(
+    table: Table,
+    picked: Collection[Place] = (),
+    undeclared: Collection[Place] = (),
+    *,
+    reads_envelopes: bool = False,
+) -> FastPlan | None:
+    """Plans the fast way for a stream; None where a field's name stands in its way."""
+    places = {(member.suffix, column.path): column for member in table.family() for column in member.columns}
+    picks = frozenset(picked) | {
+        place for place, column in places.items() if column.kind is Kind.JSON and not column.is_string_list
+    }
     try:
-        record = _struct(_tree(table))
-    except Unsure:
+        picker = Picker(table, picks, undeclared) if picks or undeclared else None
+    except ValueError:
         return None
+    record = _struct(table, tree_of(table), (), picks)
     fields = {"type": pa.string(), "stream": pa.string(), "record": record}
     envelope = pa.schema({**fields, "time_extracted": pa.string(), "version": pa.int64()})
-    options = pj.ParseOptions(explicit_schema=envelope, unexpected_field_behavior="error")
-    kinds = {column.kind for member in table.family() for column in member.columns}
-    return FastPlan(table, options, Kind.NUMBER in kinds, reads_envelopes)
+    # the picker sees each field that comes unasked; without one pyarrow must
+    options = pj.ParseOptions(
+        explicit_schema=envelope, unexpected_field_behavior="ignore" if picker else "error"
+    )
+    read = {column.kind for place, column in places.items() if place not in picks}
+    has_numbers = Kind.NUMBER in read
+    return FastPlan(table, options, has_numbers, picks, frozenset(undeclared), picker, reads_envelopes)
 
 
 def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | None:
@@ -88,22 +98,27 @@ def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | Non
 
     Every line of `block` must be a RECORD message of the stream; `lines` are their numbers in the input.
     """
-    if not _is_utf8(block) or (plan.has_numbers and _has_odd_numbers(block)):
+    if not _is_utf8(block) or (plan.has_numbers and _has_long_numbers(block)):
         return None
-    read = pj.ReadOptions(use_threads=True, block_size=PARSE_BYTES)
+    # blocks are decoded on threads already: more of them would only get into each other's way
+    read = pj.ReadOptions(use_threads=False, block_size=PARSE_BYTES)
     try:
+        picked = plan.picker.pick(block) if plan.picker else Picked()
         parsed = pj.read_json(pa.BufferReader(block), read_options=read, parse_options=plan.options)
-    except (pa.ArrowException, UnicodeDecodeError):
+    except (Refused, pa.ArrowException, UnicodeDecodeError):
         return None
     record = parsed["record"].combine_chunks()
     if parsed.num_rows != len(lines) or record.null_count:
         return None
-    decoded = Decoded()
+    decoded = Decoded(undeclared=dict(picked.undeclared))
     if plan.reads_envelopes:
-        decoded.envelopes = envelopes_of(pl.Series(parsed["time_extracted"]), pl.Series(parsed["version"]))
+        times = parsed["time_extracted"].combine_chunks()
+        decoded.envelopes = envelopes_of(times, pl.Series(parsed["version"]))
     try:
-        _decode_table(plan.table, record, [lines.alias(ROW)], decoded)
+        _decode_table(plan.table, record, picked.values, [lines.alias(ROW)], decoded)
     except Unsure:
+        return None
+    if _has_near_zeros(plan, decoded) and _has_tiny_numbers(block):
         return None
     keys = decoded.frames[""].select(plan.table.keys)
     # a null key may be a missing one, which the exact way refuses
@@ -112,57 +127,71 @@ def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | Non
 
 def _is_utf8(block: bytes) -> bool:
     try:
-        block.decode()
+        return block.isascii() or bool(block.decode())
     except UnicodeDecodeError:
         return False
-    return True
 
 
-def _has_odd_numbers(block: bytes) -> bool:
-    """Tells whether a number may have more digits than a float64 holds, or be too small for one."""
-    shape = block.translate(_SHAPE)
-    if b"0" * 16 in shape and _LONG_NUMBER.search(block):
-        return True
-    if b"e-" not in block and b"E-" not in block:
+def _has_long_numbers(block: bytes) -> bool:
+    """Tells whether a number may have more digits than a float64 holds."""
+    # of sixteen digits in a row, four stand at every fourth place: a quarter of the bytes says "no" for most
+    if b"0" * 4 not in block[::4].translate(_SHAPE):
         return False
-    return b"0e-000" in shape and _TINY_NUMBER.search(block) is not None
+    return b"0" * 16 in block.translate(_SHAPE) and _LONG_NUMBER.search(block) is not None
 
 
-def _tree(table: Table) -> _Node:
-    root = _Node()
-    for path, leaf in [(column.path, _Node(column=column)) for column in table.columns] + [
-        (child.path, _Node(child=child)) for child in table.children
-    ]:
-        node = root
-        for part in path[:-1]:
-            node = node.below.setdefault(part, _Node())
-        node.below[path[-1]] = leaf
-    return root
+def _has_near_zeros(plan: FastPlan, decoded: Decoded) -> bool:
+    return any(
+        (decoded.frames[member.suffix][column.name].abs() < 10 * TINY).any()
+        for member in plan.table.family()
+        for column in member.columns
+        if column.kind is Kind.NUMBER and (member.suffix, column.path) not in plan.picked
+    )
 
 
-def _struct(node: _Node) -> pa.DataType:
-    return pa.struct([pa.field(name, _type(below)) for name, below in node.below.items()])
+def _has_tiny_numbers(block: bytes) -> bool:
+    """Tells whether a number may be too small for a float64, and so be read as a wrong one."""
+    return (b"e-" in block or b"E-" in block) and _TINY_NUMBER.search(block) is not None
 
 
-def _type(node: _Node) -> pa.DataType:
-    if node.child is not None:
-        return pa.list_(_struct(_tree(node.child)))
-    column = node.column
-    if column is None:
-        return _struct(node)
+def _struct(table: Table, node: Node, path: tuple[str, ...], picks: Collection[Place]) -> pa.StructType:
+    """The type of the objects at a place, without what is picked."""
+    fields = []
+    for name, below in node.below.items():
+        here = (*path, name)
+        if below.child is not None:
+            fields.append(pa.field(name, pa.list_(_struct(below.child, tree_of(below.child), (), picks))))
+        elif below.column is None:
+            inner = _struct(table, below, here, picks)
+            fields += [pa.field(name, inner)] if inner.names != [NOTHING] else []
+        elif (table.suffix, here) not in picks:
+            fields.append(pa.field(name, _type(below.column)))
+    return pa.struct(fields or [pa.field(NOTHING, pa.bool_())])
+
+
+def _type(column: Column) -> pa.DataType:
     if column.kind is Kind.DECIMAL:
         return pa.decimal128(MAX_DIGITS, column.scale)
-    if column.kind is Kind.JSON:
-        if not column.is_string_list:
-            raise Unsure
-        return pa.list_(pa.string())
     return _PLAIN[column.kind]
 
 
-def _decode_table(table: Table, record: pa.StructArray, lead: list[pl.Series], decoded: Decoded) -> None:
+def _decode_table(
+    table: Table,
+    record: pa.StructArray,
+    picked: Mapping[Place, list[Any]],
+    lead: list[pl.Series],
+    decoded: Decoded,
+) -> None:
     arrays: dict[tuple[str, ...], pa.Array] = {}
-    _flatten(record, (), _tree(table), arrays)
-    columns = [_series(column, arrays[column.path]) for column in table.columns]
+    _flatten(record, (), arrays)
+    columns = []
+    for column in table.columns:
+        values = picked.get((table.suffix, column.path))
+        converted = _converted(column, arrays[column.path]) if values is None else convert(column, values)
+        if converted.bad:
+            raise Unsure
+        decoded.count_coerced(full_name(table, column), converted.coerced)
+        columns.append(converted.series.alias(column.name))
     frame = pl.DataFrame([*lead, *columns])
     decoded.frames[table.suffix] = frame
     for child in table.children:
@@ -176,33 +205,28 @@ def _decode_table(table: Table, record: pa.StructArray, lead: list[pl.Series], d
             *(frame[key].gather(parents).alias(PARENT + key) for key in table.keys),
             positions.alias(POSITION),
         ]
-        _decode_table(child, array.flatten(), lead_of_child, decoded)
+        _decode_table(child, array.flatten(), picked, lead_of_child, decoded)
 
 
-def _flatten(
-    struct: pa.StructArray, path: tuple[str, ...], node: _Node, into: dict[tuple[str, ...], pa.Array]
-) -> None:
+def _flatten(struct: pa.StructArray, path: tuple[str, ...], into: dict[tuple[str, ...], pa.Array]) -> None:
     """Collects the arrays below a struct, null where a struct above is."""
-    for (name, below), array in zip(node.below.items(), struct.flatten(), strict=True):
-        here = (*path, name)
-        if below.column is None and below.child is None:
-            _flatten(array, here, below, into)
+    for field, array in zip(struct.type, struct.flatten(), strict=True):
+        here = (*path, field.name)
+        if pa.types.is_struct(field.type):
+            _flatten(array, here, into)
         else:
             into[here] = array
 
 
-def _series(column: Column, array: pa.Array) -> pl.Series:
+def _converted(column: Column, array: pa.Array) -> Converted:
     """A column of its final type; raises `Unsure` where a value is not what it should be."""
-    series = pl.Series(column.name, array)
+    if column.kind in (Kind.TIMESTAMP, Kind.DATE):
+        is_date = column.kind is Kind.DATE
+        return convert_dates(array) if is_date else convert_timestamps(array, column.zone)
+    series = pl.Series(array)
     if column.kind is Kind.NUMBER and not series.is_finite().all():
         raise Unsure
-    if column.kind in (Kind.TIMESTAMP, Kind.DATE):
-        convert = convert_timestamps if column.kind is Kind.TIMESTAMP else convert_dates
-        converted = convert(series)
-        if converted.bad:
-            raise Unsure
-        return converted.series.alias(column.name)
-    return _json_lists(series) if column.kind is Kind.JSON else series
+    return Converted(_json_lists(series) if column.kind is Kind.JSON else series)
 
 
 def _json_lists(lists: pl.Series) -> pl.Series:

@@ -98,7 +98,9 @@ Message = Rows | SchemaMessage | StateMessage | ActivateVersion | CutLine | Unre
 _ABSENT = msgspec.Raw()
 
 
-class _Envelope(msgspec.Struct):
+class Envelope(msgspec.Struct):
+    """A message in parts; what is large, or of the user, stays bytes."""
+
     type: str
     stream: str | None = None
     record: msgspec.Raw = _ABSENT
@@ -109,7 +111,7 @@ class _Envelope(msgspec.Struct):
     bookmark_properties: Any = None
 
 
-_envelopes = msgspec.json.Decoder(_Envelope)
+_envelopes = msgspec.json.Decoder(Envelope)
 
 
 def read_messages(source: BinaryIO, max_line_bytes: int) -> Iterator[Message]:
@@ -154,8 +156,8 @@ def _messages(chunk: bytes, number: int) -> Iterator[Message]:
                 yield _message(number, line)
             number += 1
         else:
-            run = _run_of(begin[0]).match(chunk, at)
-            end = run.end() if run else at  # it matches: its first line begins so
+            other = _other_than(begin[0]).search(chunk, at)
+            end = other.end() if other else len(chunk)
             count = chunk.count(b"\n", at, end)
             yield Rows(begin[1].decode(errors="replace"), chunk[at:end], number, count)
             number += count
@@ -163,14 +165,15 @@ def _messages(chunk: bytes, number: int) -> Iterator[Message]:
 
 
 @functools.cache
-def _run_of(prefix: bytes) -> re.Pattern[bytes]:
-    return re.compile(rb"(?:" + re.escape(prefix) + rb"[^\n]*+\n)++")
+def _other_than(prefix: bytes) -> re.Pattern[bytes]:
+    """Finds the line end before the first line that begins otherwise."""
+    return re.compile(rb"\n(?!" + re.escape(prefix) + rb")")
 
 
 def _message(number: int, line: bytes) -> Message:
     """The message in one line; the input's last line may lack its end."""
     envelope = _envelope(number, line)
-    if not isinstance(envelope, _Envelope):
+    if not isinstance(envelope, Envelope):
         return envelope
     kind = envelope.type.upper()
     if kind == "RECORD" and envelope.stream is not None and len(envelope.record):
@@ -190,7 +193,7 @@ def record_of(line: bytes) -> msgspec.Raw:
         raise ValueError(str(error)) from None
 
 
-def _envelope(number: int, line: bytes) -> _Envelope | UnreadableRecord | CutLine:
+def _envelope(number: int, line: bytes) -> Envelope | UnreadableRecord | CutLine:
     """A line's message in parts, or what is the matter with it."""
     try:
         return _envelopes.decode(line)
@@ -217,7 +220,7 @@ def _unreadable(number: int, line: bytes, reason: str) -> UnreadableRecord | Non
     return UnreadableRecord(number, message["stream"], reason)
 
 
-def _control(kind: str, line: int, envelope: _Envelope) -> Message:
+def _control(kind: str, line: int, envelope: Envelope) -> Message:
     if kind == "STATE" and len(envelope.value):
         raw = bytes(envelope.value)
         try:

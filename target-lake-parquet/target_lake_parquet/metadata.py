@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 import polars as pl
+import pyarrow as pa
 
 from lake_parquet.merge import DELETED_AT
-from target_lake_parquet.values import TIMESTAMP, convert_timestamps
+from target_lake_parquet.dates import TIMESTAMP, convert_timestamps
 
 NAMES = (
     "_sdc_extracted_at",
@@ -49,10 +50,10 @@ def read_envelopes(block: bytes) -> pl.DataFrame:
     envelopes = list(_read(block))
     times = [one.time_extracted if isinstance(one.time_extracted, str) else None for one in envelopes]
     versions = [one.version if _is_int64(one.version) else None for one in envelopes]
-    return envelopes_of(pl.Series(times, dtype=pl.String), pl.Series(versions, dtype=pl.Int64))
+    return envelopes_of(pa.array(times, pa.string()), pl.Series(versions, dtype=pl.Int64))
 
 
-def envelopes_of(times: pl.Series, versions: pl.Series) -> pl.DataFrame:
+def envelopes_of(times: pa.Array, versions: pl.Series) -> pl.DataFrame:
     """The same of whole columns. What is no time is null: no row is lost for it."""
     extracted = convert_timestamps(times).series
     return pl.DataFrame([extracted.alias(EXTRACTED), versions.alias(VERSION)])

@@ -12,6 +12,7 @@ from lake_parquet.commit import ParquetOptions
 from lake_parquet.errors import UsageError
 from lake_parquet.paths import DATASET_TEMPLATE, SEPARATOR, check_template
 from lake_parquet.policy import LoadMethod
+from target_lake_parquet.dates import is_zone
 
 COMPRESSIONS = ["zstd", "snappy", "gzip", "lz4", "uncompressed"]
 MAPS = ("stream_maps", "stream_map_config", "faker_config")
@@ -65,6 +66,14 @@ _STREAM_SETTINGS = (
         title="Undeclared fields",
         description="Fields that a record holds and its schema does not name: `warn` leaves them out and "
         "counts them, `fail` refuses the stream.",
+    ),
+    th.Property(
+        "naive_timezone",
+        th.StringType,
+        default="UTC",
+        title="Zone of naive date-times",
+        description="Time zone (an IANA name such as `Europe/Berlin`) of date-times without an offset; "
+        "they are stored in UTC, and counted where this is another zone.",
     ),
     th.Property(
         "on_incomplete",
@@ -234,6 +243,7 @@ class StreamSettings:
     flattening_max_depth: int | None = None
     flattening_separator: str = SEPARATOR
     undeclared_fields: Literal["warn", "fail"] = "warn"
+    naive_timezone: str = "UTC"
     on_incomplete: Literal["hold", "publish"] = "hold"
     max_row_drop: float | None = None
     hard_delete: bool = True
@@ -276,6 +286,9 @@ def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
     """
     given = {name: value for name, value in config.items() if value is not None and value != ""}
     tenant, source = _name_part(given, "tenant_id"), _name_part(given, "source")
+    overrides = given.get("stream_overrides", {})
+    for changes in overrides.values():
+        _stream_values(changes)  # what is wrong is told at once, not when the stream comes
     load_schema = environ.get("MELTANO_EXTRACT__LOAD_SCHEMA") or None
     return Settings(
         lake_root=given.get("lake_root", "storage/lake"),
@@ -289,8 +302,8 @@ def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
         checkpoint_bytes=int(given.get("checkpoint_mb", 256)) * 2**20,
         parquet=_parquet_options(given),
         streams=StreamSettings(**_stream_values(given)),
-        overrides=given.get("stream_overrides", {}),
         maps={name: given[name] for name in MAPS if name in given} if given.get("stream_maps") else None,
+        overrides=overrides,
     )
 
 
@@ -322,8 +335,14 @@ def _parquet_options(given: Mapping[str, Any]) -> ParquetOptions:
 
 
 def _stream_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `config` that may differ from stream to stream."""
     names = StreamSettings.__dataclass_fields__
     values = {name: value for name, value in config.items() if name in names and value not in (None, "")}
+    zone = values.get("naive_timezone")
+    if zone is not None and not is_zone(zone):
+        raise UsageError(
+            f"naive_timezone {zone!r} is no time zone: use an IANA name such as 'Europe/Berlin' or 'UTC'"
+        )
     if "max_row_drop" in values:
         values["max_row_drop"] = float(values["max_row_drop"])  # the SDK reads config numbers as Decimal
     return values

@@ -77,14 +77,6 @@ class Stream:
             return
         self.flush(staging, workers)
         workers.drain()
-        settings = self.settings
-        plan = Plan(
-            split_arrays=settings.arrays == "split",
-            split_depth=settings.split_depth,
-            max_depth=settings.flattening_max_depth,
-            separator=settings.flattening_separator,
-            reserved=self._reserved(message.schema),
-        )
         if self.tables and message.key_properties != self.keys:
             self.fail(
                 f"line {message.line}: the keys changed within the run "
@@ -95,7 +87,7 @@ class Stream:
             self.fail(f"line {message.line}: the SCHEMA has no properties: nothing says what its columns are")
             return
         try:
-            table = table_of(message.schema, message.key_properties, plan)
+            table = table_of(message.schema, message.key_properties, self._plan(message.schema))
         except UnknownKeyError as error:
             self.fail(
                 f"line {message.line}: key_properties name what the schema has no plain column for: {error}"
@@ -150,6 +142,17 @@ class Stream:
     def _moments(self) -> Moments:
         now = datetime.now(UTC)
         return Moments(self._received or now, now, self.started)
+
+    def _plan(self, schema: dict[str, Any]) -> Plan:
+        settings = self.settings
+        return Plan(
+            split_arrays=settings.arrays == "split",
+            split_depth=settings.split_depth,
+            max_depth=settings.flattening_max_depth,
+            separator=settings.flattening_separator,
+            reserved=self._reserved(schema),
+            naive_zone=None if settings.naive_timezone == "UTC" else settings.naive_timezone,
+        )
 
     def take_rows(self, rows: Rows, staging: Staging, workers: Workers) -> None:
         """Lets records wait until there are enough of them for a block."""

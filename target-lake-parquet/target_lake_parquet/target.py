@@ -1,5 +1,6 @@
 """The target: Singer on stdin, Parquet snapshots in the lake, the bookmark on stdout."""
 
+import gc
 import os
 import signal
 import sys
@@ -106,6 +107,7 @@ class TargetLakeParquet(Target):
             cls.print_about(kwargs.get("about_format"))
             return
         target = cls(config=config.config, parse_env_config=config.parse_env)
+        _calm_collector()
         try:
             target.listen(file_input)
         except BaseException as error:
@@ -123,3 +125,13 @@ class TargetLakeParquet(Target):
         """The command line, with errors as single lines."""
         command = super().get_singer_command()
         return TargetCommand.of(cast("SingerCommand", command), cls.logger)
+
+
+def _calm_collector() -> None:
+    """Keeps Python's collector of reference cycles from looking at what holds none, over and over.
+
+    What was imported stays to the end: rounds over it cost 0.2 s at exit. A block's values are thousands of
+    lists and dicts without cycles: rounds over them made decoding five times slower.
+    """
+    gc.freeze()
+    gc.set_threshold(200_000)

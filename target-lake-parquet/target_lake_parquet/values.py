@@ -6,41 +6,30 @@ column widens for this block (int64 to decimal, float64 to decimal, decimal to a
 string). What cannot be, is refused. The rules stand in `docs/lake-format.md`.
 """
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
 import polars as pl
+import pyarrow as pa
 
 from target_lake_parquet.columns import MAX_DIGITS, Column, Kind
+from target_lake_parquet.dates import (
+    Converted,
+    convert_dates,
+    convert_timestamps,
+    parse_dates,
+    parse_timestamps,
+)
 
 INT64_MAX = 2**63 - 1
 EXACT_INT = 2**53
 SHORT, TINY, HUGE = 16, 1e-300, 1e300
 MAX_EXPONENT = 1000
 """A number past 10 to this power is refused: writing it out would fill the memory."""
-TIMESTAMP = pl.Datetime("us", "UTC")
-_PLAIN_TIMESTAMP = r"^[12]\d{3}-\d\d-\d\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-][01]\d:[0-5]\d)$"
-"""The writing that nearly all taps use. Polars' parser and `parse_timestamp` surely agree on it: no leap
-second, no year near the ends, no digit to cut off."""
-_PLAIN_DATE = r"^[12]\d{3}-\d\d-\d\d$"
-NO_TIMESTAMP = "is not a date-time (ISO 8601, years 1 to 9999 in UTC)"
-NO_DATE = "is not a date (YYYY-MM-DD)"
 _json = msgspec.json.Encoder(decimal_format="number")
 _roomy = Context(prec=2 * MAX_DIGITS)
-
-
-@dataclass(slots=True)
-class Converted:
-    """A column's values, those that were coerced (how -> count), and those that cannot be (index -> why)."""
-
-    series: pl.Series
-    coerced: dict[str, int] = field(default_factory=dict)
-    bad: dict[int, str] = field(default_factory=dict)
 
 
 def convert(column: Column, values: Sequence[Any]) -> Converted:
@@ -48,9 +37,14 @@ def convert(column: Column, values: Sequence[Any]) -> Converted:
 
     Floats are what `parse_number` made of them. Refused values are null in the result and named in `bad`.
     """
-    converted = _CONVERTERS[column.kind](values, column.scale)
+    converted = _CONVERTERS[column.kind](values, column)
     converted.series = converted.series.alias(column.name)
     return converted
+
+
+def dtype_of(column: Column) -> pl.DataType:
+    """The type of a column that nothing widened."""
+    return convert(column, []).series.dtype
 
 
 def parse_number(text: str) -> float | Decimal:
@@ -76,7 +70,7 @@ def _kinds(values: Sequence[Any]) -> set[type]:
     return set(map(type, values)) - {type(None)}
 
 
-def _convert_string(values: Sequence[Any], _: int) -> Converted:
+def _convert_string(values: Sequence[Any], _: Column) -> Converted:
     if _kinds(values) <= {str}:
         return Converted(pl.Series(values, dtype=pl.String))
     texts = [value if value is None or isinstance(value, str) else json_text(value) for value in values]
@@ -84,7 +78,7 @@ def _convert_string(values: Sequence[Any], _: int) -> Converted:
     return Converted(pl.Series(texts, dtype=pl.String), {"written as JSON text": count})
 
 
-def _convert_json(values: Sequence[Any], _: int) -> Converted:
+def _convert_json(values: Sequence[Any], _: Column) -> Converted:
     texts = [None if value is None else json_text(value) for value in values]
     return Converted(pl.Series(texts, dtype=pl.String))
 
@@ -94,7 +88,7 @@ def json_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
     return _json.encode(value).decode()
 
 
-def _convert_boolean(values: Sequence[Any], _: int) -> Converted:
+def _convert_boolean(values: Sequence[Any], _: Column) -> Converted:
     return _checked(values, bool, pl.Boolean(), lambda _: "is not true or false")
 
 
@@ -106,7 +100,7 @@ def _checked(values: Sequence[Any], kind: type, dtype: pl.DataType, why: Callabl
     return Converted(pl.Series(good, dtype=dtype), bad=bad)
 
 
-def _convert_integer(values: Sequence[Any], _: int) -> Converted:
+def _convert_integer(values: Sequence[Any], _: Column) -> Converted:
     coerced: dict[str, int] = {}
     bad: dict[int, str] = {}
     if not _kinds(values) <= {int}:
@@ -127,7 +121,7 @@ def _convert_integer(values: Sequence[Any], _: int) -> Converted:
     return Converted(_decimals([None if v is None else Decimal(v) for v in values], 0), coerced, bad)
 
 
-def _convert_number(values: Sequence[Any], _: int) -> Converted:
+def _convert_number(values: Sequence[Any], _: Column) -> Converted:
     kinds = _kinds(values)
     if kinds <= {float}:
         return Converted(pl.Series(values, dtype=pl.Float64))
@@ -165,7 +159,7 @@ def _fits_float(value: Any) -> bool:  # noqa: ANN401 - None, int, float or Decim
     return True
 
 
-def _convert_decimal(values: Sequence[Any], scale: int) -> Converted:
+def _convert_decimal(values: Sequence[Any], column: Column) -> Converted:
     numbers: list[Decimal | None] = []
     bad: dict[int, str] = {}
     for i, value in enumerate(values):
@@ -173,7 +167,7 @@ def _convert_decimal(values: Sequence[Any], scale: int) -> Converted:
         if number is None and value is not None:
             bad[i] = "is not a decimal number"
         numbers.append(number)
-    return Converted(_decimals(numbers, scale), bad=bad)
+    return Converted(_decimals(numbers, column.scale), bad=bad)
 
 
 def _is_sane(value: float | Decimal) -> bool:
@@ -206,92 +200,17 @@ def _decimals(values: Sequence[Decimal | None], scale: int) -> pl.Series:
     return pl.Series([None if value is None else str(value) for value in values], dtype=pl.String)
 
 
-def _convert_timestamp(values: Sequence[Any], _: int) -> Converted:
+def _convert_timestamp(values: Sequence[Any], column: Column) -> Converted:
     if _kinds(values) <= {str}:
-        return convert_timestamps(pl.Series(values, dtype=pl.String))
-    return _parsed(values, parse_timestamp, TIMESTAMP, NO_TIMESTAMP)
+        return convert_timestamps(pa.array(values, pa.string()), column.zone)
+    return parse_timestamps(values, column.zone)
 
 
-def convert_timestamps(texts: pl.Series) -> Converted:
-    """Turns strings into timestamps, as a whole column where all are of the plain writing."""
-    if texts.str.contains(_PLAIN_TIMESTAMP).all():  # nulls do not count
-        parsed = texts.str.to_datetime(
-            "%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False
-        )
-        if parsed.null_count() == texts.null_count():
-            return Converted(parsed)
-    return _parsed(texts.to_list(), parse_timestamp, TIMESTAMP, NO_TIMESTAMP)
+def _convert_date(values: Sequence[Any], _: Column) -> Converted:
+    return convert_dates(pa.array(values, pa.string())) if _kinds(values) <= {str} else parse_dates(values)
 
 
-def _convert_date(values: Sequence[Any], _: int) -> Converted:
-    return _parsed(values, parse_date, pl.Date(), NO_DATE)
-
-
-def convert_dates(texts: pl.Series) -> Converted:
-    """Turns strings into dates, as a whole column where all are of the plain writing."""
-    if texts.str.contains(_PLAIN_DATE).all():
-        parsed = texts.str.to_date("%Y-%m-%d", strict=False)
-        if parsed.null_count() == texts.null_count():
-            return Converted(parsed)
-    return _parsed(texts.to_list(), parse_date, pl.Date(), NO_DATE)
-
-
-def _parsed(values: Sequence[Any], parse: Callable[[str], Any], dtype: pl.DataType, why: str) -> Converted:
-    bad: dict[int, str] = {}
-    parsed: list[Any] = []
-    for i, value in enumerate(values):
-        result = parse(value) if isinstance(value, str) else None
-        if result is None and value is not None:
-            bad[i] = why
-        parsed.append(result)
-    return Converted(pl.Series(parsed, dtype=dtype), bad=bad)
-
-
-_TIMESTAMP = re.compile(
-    r"(?P<date>\d{4}-\d\d-\d\d)(?:[Tt ]+(?P<clock>\d\d:\d\d(?::\d\d)?)(?:[.,](?P<fraction>\d+))?)?\s*"
-    r"(?:(?P<utc>[Zz]|UTC)|(?P<sign>[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?)?"
-)
-
-
-def parse_timestamp(text: str) -> datetime | None:
-    """Reads a date-time of any common ISO 8601 writing as UTC; None where it is none, or out of years 1-9999.
-
-    A missing offset means UTC, a missing time midnight, digits past the microsecond are cut off.
-    """
-    match = _TIMESTAMP.fullmatch(text.strip())
-    if match is None:
-        return None
-    clock = match["clock"] or "00:00:00"
-    micros = (match["fraction"] or "")[:6].ljust(6, "0")
-    try:
-        moment = datetime.fromisoformat(f"{match['date']}T{clock}").replace(microsecond=int(micros))
-        if match["sign"]:
-            minutes = int(match["hours"]) * 60 + int(match["minutes"] or 0)
-            offset = timedelta(minutes=minutes if match["sign"] == "+" else -minutes)
-            return moment.replace(tzinfo=timezone(offset)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return moment.replace(tzinfo=UTC)
-
-
-def parse_date(text: str) -> date | None:
-    """Reads a date; a date-time only where it is midnight UTC, since its time would be lost."""
-    try:
-        return date.fromisoformat(text) if len(text) == len("YYYY-MM-DD") else _midnight(text)
-    except ValueError:
-        return None
-
-
-def _midnight(text: str) -> date | None:
-    moment = parse_timestamp(text)
-    return (
-        moment.date()
-        if moment and moment == datetime.combine(moment.date(), datetime.min.time(), UTC)
-        else None
-    )
-
-
-_CONVERTERS: dict[Kind, Callable[[Sequence[Any], int], Converted]] = {
+_CONVERTERS: dict[Kind, Callable[[Sequence[Any], Column], Converted]] = {
     Kind.STRING: _convert_string,
     Kind.INTEGER: _convert_integer,
     Kind.NUMBER: _convert_number,

@@ -5,6 +5,7 @@ FAST_EXAMPLES=20000 runs the property long.
 
 import json
 import os
+from collections import Counter
 from typing import Any
 
 import polars as pl
@@ -13,12 +14,16 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from target_lake_parquet.blocks import BlockDecoder, decode_exact
-from target_lake_parquet.columns import table_of
+from target_lake_parquet.blocks import PARTS, BlockDecoder, decode_exact
+from target_lake_parquet.columns import Plan, Table, table_of
 from target_lake_parquet.fast import decode_fast, plan_of
 from target_lake_parquet.messages import Rows
 from target_lake_parquet.metadata import read_envelopes
+from target_lake_parquet.places import Place
 from target_lake_parquet.validation import Validator
+
+ALL = set(range(99))
+TAGS = ['{"id": 1, "tags": []}', '{"id": 2, "tags": [null, "a"]}', '{"id": 3, "tags": null}']
 
 EXAMPLES = int(os.environ.get("FAST_EXAMPLES", "300"))
 
@@ -47,6 +52,10 @@ GOOD: dict[str, st.SearchStrategy[str]] = {
         st.datetimes().map(lambda moment: json.dumps(moment.isoformat() + "Z")),
         st.sampled_from(
             ['"2024-02-29T23:59:59.999999+05:30"', '"2024-01-01 00:00:00"', '"0001-01-01T00:00:00Z"']
+        ),
+        st.datetimes().map(lambda moment: json.dumps(moment.isoformat())),
+        st.sampled_from(
+            ['"2024-03-31T02:30:00.123456789"', '"2024-10-27 02:30:00"', '"9999-12-31T23:59:59-05:00"']
         ),
     ),
     "day": st.dates().map(lambda day: f'"{day}"'),
@@ -89,8 +98,8 @@ def records(draw: st.DrawFn, names: list[str], depth: int = 0) -> str:
         items = draw(st.lists(st.one_of(st.just("null"), records(names, 1)), max_size=3))
         parts.append(f'"items": [{", ".join(items)}]' if draw(st.integers(0, 9)) else '"items": null')
         parts.append(f'"id": {draw(st.integers(0, 5))}' if draw(st.integers(0, 30)) else '"id": null')
-    if not draw(st.integers(0, 30)):
-        parts.append('"unknown": 1')
+    extra = draw(st.lists(st.sampled_from(["unknown", "other"]), unique=True)) if draw(st.booleans()) else []
+    parts += [f'"{name}": {draw(st.one_of(st.just("1"), ODD))}' for name in extra]
     return "{" + ", ".join(parts) + "}"
 
 
@@ -107,26 +116,49 @@ def streams(draw: st.DrawFn) -> tuple[list[str], list[str]]:
     return names, draw(st.lists(records(names), min_size=1, max_size=6))
 
 
+@st.composite
+def plans(draw: st.DrawFn) -> tuple[set[int], set[Place]]:
+    """Which columns to read value by value, and which fields are known to be undeclared."""
+    unknown = st.sampled_from(["unknown", "other"])
+    places = st.tuples(st.sampled_from([("", ()), ("", ("object",)), ("items", ())]), unknown).map(
+        lambda at: (at[0][0], (*at[0][1], at[1]))
+    )
+    columns: st.SearchStrategy[set[int]] = st.one_of(
+        st.just(set()), st.sets(st.integers(0, 14)), st.just(ALL)
+    )
+    return draw(columns), draw(st.sets(places))
+
+
+def places_of(table: Table) -> list[Place]:
+    return [(member.suffix, column.path) for member in table.family() for column in member.columns]
+
+
 def block_of(texts: list[str]) -> bytes:
     return "".join(f'{{"type":"RECORD","stream":"s","record":{text}}}\n' for text in texts).encode()
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(streams())
-@example((["real"], ['{"id": 1, "real": 0.1234567890123456789}']))
-@example((["real"], ['{"id": 1, "real": -1e-400}']))
-@example((["tags"], ['{"id": 1, "tags": []}', '{"id": 2, "tags": [null, "a"]}', '{"id": 3, "tags": null}']))
-def test_what_the_fast_way_takes_is_what_the_exact_way_makes(stream: tuple[list[str], list[str]]) -> None:
+@given(streams(), plans(), st.sampled_from([None, "Europe/Berlin", "Pacific/Apia"]))
+@example((["real"], ['{"id": 1, "real": 0.1234567890123456789}']), (set(), set()), None)
+@example((["real"], ['{"id": 1, "real": 0.1234567890123456789}']), (ALL, set()), None)
+@example((["real"], ['{"id": 1, "real": -1e-400}']), (set(), set()), None)
+@example((["real"], ['{"id": 1, "real": -1e-400}']), (ALL, set()), None)
+@example((["tags"], TAGS), (set(), set()), None)
+@example((["tags"], TAGS), (ALL, set()), None)
+def test_what_the_fast_way_takes_is_what_the_exact_way_makes(
+    stream: tuple[list[str], list[str]], how: tuple[set[int], set[Place]], zone: str | None
+) -> None:
     names, texts = stream
-    table = table_of(schema_of(names), ["id"])
+    table = table_of(schema_of(names), ["id"], Plan(naive_zone=zone))
     block, lines = block_of(texts), pl.Series(range(7, 7 + len(texts)), dtype=pl.Int64)
     exact = decode_exact(table, block, lines)
-    plan = plan_of(table)
-    assert (plan is None) == ("any" in names)
-    fast = decode_fast(plan, block, lines) if plan else None
+    chosen, undeclared = how
+    plan = plan_of(table, {place for i, place in enumerate(places_of(table)) if i in chosen}, undeclared)
+    assert plan is not None
+    fast = decode_fast(plan, block, lines)
     if fast is None:
         return
-    assert (exact.bad, exact.coerced, exact.undeclared) == ([], {}, {})
+    assert (exact.bad, exact.coerced, exact.undeclared) == ([], fast.coerced, fast.undeclared)
     assert fast.frames.keys() == exact.frames.keys()
     for suffix, frame in exact.frames.items():
         assert_frame_equal(fast.frames[suffix], frame, check_exact=True)
@@ -134,7 +166,7 @@ def test_what_the_fast_way_takes_is_what_the_exact_way_makes(stream: tuple[list[
 
 def test_a_plain_stream_does_go_the_fast_way() -> None:
     """The property above would hold of a fast way that takes nothing."""
-    table = table_of(schema_of(sorted(LEAVES.keys() - {"any"})), ["id"])
+    table = table_of(schema_of(sorted(LEAVES)), ["id"])
     plain = {
         "text": "ü",
         "whole": 1,
@@ -144,11 +176,54 @@ def test_a_plain_stream_does_go_the_fast_way() -> None:
         "moment": "2024-01-01T00:00:00.5+01:00",
         "day": "2024-01-01",
         "tags": ["a", None],
+        "any": {"a": [1]},
     }
     record = {"id": 1, **plain, "object": plain, "items": [plain, None, {}]}
     plan = plan_of(table)
     assert plan is not None
     assert decode_fast(plan, block_of([json.dumps(record)] * 3), pl.Series([1, 2, 3])) is not None
+
+
+def blocks_of(texts: list[str], each: int = 1000) -> list[Rows]:
+    return [
+        Rows("s", block_of(texts[at : at + each]), at + 1, len(texts[at : at + each]))
+        for at in range(0, len(texts), each)
+    ]
+
+
+WIDE = {
+    "id": {"type": "integer"},
+    "name": {"type": "string"},
+    "real": {"type": "number"},
+    "whole": LEAVES["whole"],
+}
+GOOD_WIDE = {"id": 1, "name": "x", "real": 0.5, "whole": 1}
+
+
+@pytest.mark.parametrize(
+    ("odd", "coerced", "undeclared"),
+    [
+        ({"name": 5}, {("name", "written as JSON text"): 1000}, {}),
+        ({"name": {"a": 1}}, {("name", "written as JSON text"): 1000}, {}),
+        ({"whole": 7.0}, {("whole", "whole number written as integer"): 1000}, {}),
+        ({"whole": 2**63}, {}, {}),
+        ({"real": 0.30000000000000004}, {}, {}),
+        ({"more": [1], "other": 2}, {}, {"more": 1000, "other": 1000}),
+    ],
+)
+def test_what_a_stream_was_refused_for_is_learnt(
+    odd: dict[str, Any], coerced: dict[tuple[str, str], int], undeclared: dict[str, int]
+) -> None:
+    """The first block goes the exact way in part, the second the fast way as a whole, with all its counts."""
+    table = table_of({"properties": WIDE}, ["id"])
+    texts = [json.dumps({**GOOD_WIDE, "id": number, **odd}) for number in range(2000)]
+    first, second = blocks_of(texts)
+    decoder = BlockDecoder(table)
+    assert len(list(decoder.decode([first]))) == PARTS
+    (decoded,) = decoder.decode([second])
+    exact = decode_exact(table, second.block, pl.Series(range(1001, 2001), dtype=pl.Int64))
+    assert (decoded.coerced, decoded.undeclared, decoded.bad) == (coerced, undeclared, [])
+    assert_frame_equal(decoded.frames[""], exact.frames[""], check_exact=True)
 
 
 def test_one_odd_record_leaves_the_others_to_the_fast_way() -> None:
@@ -157,12 +232,30 @@ def test_one_odd_record_leaves_the_others_to_the_fast_way() -> None:
     texts[500] = '{"id": 500, "name": 5}'
     half = [Rows("s", block_of(texts[:300]), 1, 300), Rows("s", block_of(texts[300:]), 401, 700)]
     decoded = list(BlockDecoder(table).decode(half))
-    assert len(decoded) == 16
+    assert len(decoded) == PARTS
     assert sum(bool(one.coerced) for one in decoded) == 1
     rows = pl.concat([one.frames[""] for one in decoded])
     assert rows["id"].to_list() == list(range(1000))
     assert rows["name"][500] == "5"
     assert rows["\0row"].to_list() == [*range(1, 301), *range(401, 1101)]
+
+
+def test_records_that_make_up_names_as_they_go_teach_nothing() -> None:
+    table = table_of({"properties": WIDE}, ["id"])
+    texts = [json.dumps({**GOOD_WIDE, f"made_up_{number}": 1}) for number in range(30_000)]
+    decoder = BlockDecoder(table)
+    undeclared: Counter[str] = Counter()
+    for rows in blocks_of(texts, 10_000):
+        for decoded in decoder.decode([rows]):
+            undeclared.update(decoded.undeclared)
+    assert undeclared == Counter({f"made_up_{number}": 1 for number in range(30_000)})
+
+
+def test_a_field_name_that_msgspec_cannot_look_for_goes_the_exact_way() -> None:
+    table = table_of({"properties": {"id": {"type": "integer"}, 'a"b': {}}}, ["id"])
+    assert plan_of(table) is None
+    (decoded,) = BlockDecoder(table).decode(blocks_of(['{"id": 1, "a\\"b": [1]}']))
+    assert decoded.frames[""].rows() == [(1, 1, "[1]")]
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,32 @@ def test_undeclared_fields_are_counted_or_refused(place: Place) -> None:
     assert place.datasets() == ["s"]
 
 
+def test_naive_timezone_is_the_zone_of_date_times_without_an_offset(place: Place) -> None:
+    lines = [
+        schema("s", {"id": KEY, "at": MOMENT}),
+        record("s", id=1, at="2024-07-01T12:00:00"),
+        record("s", id=2, at="2024-07-01T12:00:00Z"),
+    ]
+    for zone, hour, notes in (
+        ("UTC", 12, []),
+        ("Europe/Berlin", 10, ["1 values of at without an offset taken as Europe/Berlin"]),
+    ):
+        place.good(*lines, naive_timezone=zone, source=zone[:3])
+        assert [row["at"].hour for row in place.rows(f"{zone[:3]}_s")] == [hour, 12]
+        assert place.summary(f"{zone[:3]}_s")["notes"][: len(notes)] == notes
+    overrides = {"s": {"naive_timezone": "Asia/Tokyo"}}
+    place.good(*lines, stream_overrides=overrides, source="tokyo")
+    assert [row["at"].hour for row in place.rows("tokyo_s")] == [3, 12]
+
+
+@pytest.mark.parametrize("where", ["plain", "override"])
+def test_naive_timezone_that_is_no_zone_is_wrong_usage(place: Place, where: str) -> None:
+    wrong = {"naive_timezone": "Berlin"}
+    ended = place.run(HEAD, ONE, **(wrong if where == "plain" else {"stream_overrides": {"x*": wrong}}))
+    assert ended.code == 2
+    assert "naive_timezone 'Berlin' is no time zone" in ended.err
+
+
 def test_on_incomplete_publishes_a_stream_that_was_cut_short(place: Place) -> None:
     lines = [schema("s", {"id": KEY}, mark={"closes_with": "ACTIVATE_VERSION"}), record("s", id=1)]
     assert place.run(*lines).code == 1

@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from target_lake_parquet.columns import Column, Kind
-from target_lake_parquet.values import Converted, convert, is_float_exact, json_text, parse_number
+from target_lake_parquet.dates import Converted
+from target_lake_parquet.values import convert, is_float_exact, json_text, parse_number
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 _decoder = msgspec.json.Decoder(float_hook=parse_number)
@@ -187,6 +188,41 @@ def test_a_date_time_of_any_writing_is_read_as_utc(text: str, value: datetime) -
         assert found.bad == {}
         assert found.series.dtype == TIMESTAMP
         assert found.series[0] == value
+
+
+@pytest.mark.parametrize(
+    ("local", "utc"),
+    [
+        ("2024-01-02T12:00:00", "2024-01-02T11:00:00"),
+        ("2024-07-02 12:00:00.5", "2024-07-02T10:00:00.500000"),
+        ("2024-07-02", "2024-07-01T22:00:00"),
+        ("2024-10-27T02:30:00", "2024-10-27T00:30:00"),  # twice there: the first
+        ("2024-03-31T02:30:00", "2024-03-31T01:30:00"),  # not there: as before the gap
+        ("2024-07-02T12:00:00Z", "2024-07-02T12:00:00"),
+        ("2024-07-02T12:00:00+05:00", "2024-07-02T07:00:00"),
+    ],
+)
+def test_a_date_time_without_an_offset_is_of_the_zone_that_is_set(local: str, utc: str) -> None:
+    column = Column("x", ("x",), Kind.TIMESTAMP, zone="Europe/Berlin")
+    naive = not local.endswith(("Z", "+05:00"))
+    for others, more in (
+        ([], 0),
+        (["2024-01-01T00:00:00"], 1),
+        (["2024-01-01 00:00"], 1),
+        (["2024-01-01T00:00:00Z"], 0),
+    ):
+        found = convert(column, [local, None, *others])
+        count = naive + more
+        coerced = {"without an offset taken as Europe/Berlin": count} if count else {}
+        assert (found.series[0], found.series[1]) == (moment(utc), None)
+        assert (found.coerced, found.bad) == (coerced, {})
+
+
+def test_a_local_time_out_of_utcs_years_is_refused() -> None:
+    for zone, text in (("Asia/Tokyo", "0001-01-01T00:00:00"), ("America/New_York", "9999-12-31T23:00:00")):
+        column = Column("x", ("x",), Kind.TIMESTAMP, zone=zone)
+        found = convert(column, ["2024-01-01", text])
+        assert (found.bad, found.series[1]) == ({1: NO_MOMENT}, None)
 
 
 offsets = st.sampled_from(["Z", "", "+00:00", "-03:30", "+1400", "+05"])
