@@ -4,7 +4,7 @@ Rows that earlier runs left in staging come first, a run after the other, then t
 is a private file, so that only one run's keys are in memory at a time.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import polars as pl
 
 from lake_parquet.deadruns import DeadRows
 from lake_parquet.family import Family
+from lake_parquet.large_merge import Side, is_large, merge_large
 from lake_parquet.merge import Merged, Rule, merge_child, merge_stream
 from lake_parquet.policy import Decision, StreamFacts
 from lake_parquet.staging import ROW, StagedRows, Staging
@@ -69,7 +70,7 @@ def merge_family(
     all_merged: list[dict[str, Merged]] = []
     for number, step in enumerate(steps):
         keeps = decision.keeps_base or number > 0
-        merged = _merge(family, facts, decision, scans, step, keeps=keeps)
+        merged = _merge(family, _rule(family, facts, decision, keeps=keeps), scans, step, scratch)
         if number < len(steps) - 1:
             scans = {
                 name: _write(one.rows, scratch / f"{name}.{number}.step") for name, one in merged.items()
@@ -108,26 +109,36 @@ def _sum(steps: Sequence[Merged], *, is_first: bool) -> Merged:
     )
 
 
-def _merge(
-    family: Family, facts: StreamFacts, decision: Decision, scans: Scans, step: Step, *, keeps: bool
-) -> dict[str, Merged]:
-    stream = family.stream
-    replaces = decision.load_method != "append-only"
-    rule = Rule(
-        keys=stream.keys,
+def _rule(family: Family, facts: StreamFacts, decision: Decision, *, keeps: bool) -> Rule:
+    return Rule(
+        keys=family.stream.keys,
         keeps=keeps,
-        replaces=replaces,
+        replaces=decision.load_method != "append-only",
         replication_key=facts.replication_keys[0] if facts.replication_keys else None,
         hard_delete=facts.hard_delete,
     )
-    result = merge_stream(scans[stream.dataset], step.segments(stream.dataset), rule)
-    merged = {stream.dataset: replace(result, notes=[*filter(None, [step.note]), *result.notes])}
-    for child in family.children:
-        before = scans.get(child.dataset)
-        segments = step.segments(child.dataset)
+
+
+def _merge(family: Family, rule: Rule, scans: Scans, step: Step, scratch: Path) -> dict[str, Merged]:
+    sides = list(_sides(family, scans, step))
+    stream, children = sides[0], sides[1:]
+    if rule.keys and rule.replaces and any(is_large(side.run) for side in sides):
+        merged = merge_large(stream, children, rule, scratch)
+    else:
+        result = merge_stream(stream.previous, stream.run, rule)
+        merged = {stream.name: result}
+        for child in children:
+            own = replace(rule, keys=child.keys)
+            merged[child.name] = merge_child(child.previous, child.run, result.touched, child.parents, own)
+    own_notes = [*filter(None, [step.note]), *merged[stream.name].notes]
+    return merged | {stream.name: replace(merged[stream.name], notes=own_notes)}
+
+
+def _sides(family: Family, scans: Scans, step: Step) -> Iterator[Side]:
+    """The datasets that have rows to merge, the stream first."""
+    for member in family.members():
+        before, segments = scans.get(member.dataset), step.segments(member.dataset)
         if not segments and before is not None:  # the array was not in that run's schema
             segments = [before.head(0).with_columns(pl.lit(None, pl.Int64).alias(ROW))]
         if segments:
-            child_rule = Rule(keys=child.keys, keeps=keeps, replaces=replaces)
-            merged[child.dataset] = merge_child(before, segments, result.touched, child.parents, child_rule)
-    return merged
+            yield Side(member.dataset, before, segments, member.keys, member.parents)

@@ -10,6 +10,11 @@ from lake_parquet.widen import unite
 
 DELETED_AT = "_sdc_deleted_at"
 LIVE = "\0live"
+VALUES = "\0values"
+AT = "\0at"
+"""Where a row stands; it is no value of the row."""
+BATCH = 2**17
+"""Rows that are compared at a time."""
 PER_RUN = frozenset(
     [
         "_sdc_extracted_at",
@@ -51,7 +56,7 @@ class Merged:
 
     `updated` is None where rows differ and have no keys to tell them apart by. `touched` holds `ROW` and the
     keys of each record that counted (the last one of its key), and whether it is live: what the child
-    datasets follow.
+    datasets follow. `doubled` counts the run's rows that a later row of the same key replaced.
     """
 
     rows: pl.LazyFrame
@@ -62,6 +67,7 @@ class Merged:
     deleted: int
     same_columns: bool
     notes: list[str] = field(default_factory=list)
+    doubled: int = 0
 
     @property
     def is_unchanged(self) -> bool:
@@ -74,9 +80,7 @@ def merge_stream(previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame], rul
 
     Only the run's keys are held in memory, not its rows.
     """
-    frames, notes = unite([*_with_row(previous), *run])
-    before = frames[0] if previous is not None else None
-    rows = pl.concat(frames[1:] if previous is not None else frames)
+    before, rows, notes = united(previous, run)
     if before is not None and rule.keeps and not rule.keys and rule.replication_key:
         rows, dropped = _without_known(before, rows, rule.replication_key)
         if dropped:
@@ -84,16 +88,34 @@ def merge_stream(previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame], rul
     is_live = pl.lit(value=True)
     if rule.hard_delete and DELETED_AT in rows.collect_schema():
         is_live = pl.col(DELETED_AT).is_null()
-    touched = rows.select(ROW, *rule.keys, is_live.alias(LIVE)).collect(engine="streaming")
+    marked = rows.select(ROW, *rule.keys, is_live.alias(LIVE))
+    touched = (marked if rule.keys else marked.clear()).collect(engine="streaming")
+    doubled = 0
     if rule.keys and rule.replaces:
         last = touched.unique(list(rule.keys), keep="last", maintain_order=True)
-        if doubled := touched.height - last.height:
-            notes.append(f"{doubled} rows replaced by a later row of the same key within the run")
+        doubled = touched.height - last.height
+        if doubled:
+            notes.append(note_of_doubled(doubled))
             rows = rows.join(last.lazy().select(ROW), on=ROW, how="semi")
         touched = last
-    gone = touched.lazy().select(rule.keys) if rule.keys and rule.replaces else None
+    gone = touched.select(rule.keys) if rule.keys and rule.replaces else None
     merged = _combine(before, rows.filter(is_live), gone, touched, rule)
-    return replace(merged, same_columns=_same_columns(previous, merged.rows), notes=notes)
+    same = same_columns(previous, merged.rows)
+    return replace(merged, same_columns=same, notes=notes, doubled=doubled)
+
+
+def note_of_doubled(count: int) -> str:
+    """Tells that not every row of the run counts."""
+    return f"{count} rows replaced by a later row of the same key within the run"
+
+
+def united(
+    previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame]
+) -> tuple[pl.LazyFrame | None, pl.LazyFrame, list[str]]:
+    """The previous snapshot's rows and the run's, with the same columns and `ROW`; and what was widened."""
+    frames, notes = unite([*_with_row(previous), *run])
+    before = frames[0] if previous is not None else None
+    return before, pl.concat(frames[1:] if previous is not None else frames), notes
 
 
 def merge_child(
@@ -107,14 +129,13 @@ def merge_child(
 
     `parents` are the child's columns that hold the stream's keys, in the order of the keys in `touched`.
     """
-    frames, notes = unite([*_with_row(previous), *run])
-    before = frames[0] if previous is not None else None
+    before, rows, notes = united(previous, run)
     live = touched.lazy().filter(pl.col(LIVE)).select(ROW)
-    rows = pl.concat(frames[1:] if previous is not None else frames).join(live, on=ROW, how="semi")
+    rows = rows.join(live, on=ROW, how="semi")
     keys = [name for name in touched.columns if name not in (ROW, LIVE)]
-    gone = touched.lazy().select(pl.col(key).alias(parent) for key, parent in zip(keys, parents, strict=True))
+    gone = touched.select(pl.col(key).alias(parent) for key, parent in zip(keys, parents, strict=True))
     merged = _combine(before, rows, gone if rule.replaces else None, touched.clear(), rule)
-    return replace(merged, same_columns=_same_columns(previous, merged.rows), notes=notes)
+    return replace(merged, same_columns=same_columns(previous, merged.rows), notes=notes)
 
 
 def _with_row(previous: pl.LazyFrame | None) -> list[pl.LazyFrame]:
@@ -128,31 +149,63 @@ def _count(frame: pl.LazyFrame) -> int:
 def _combine(
     before: pl.LazyFrame | None,
     live: pl.LazyFrame,
-    gone: pl.LazyFrame | None,
+    gone: pl.DataFrame | None,
     touched: pl.DataFrame,
     rule: Rule,
 ) -> Merged:
-    """Puts the rows that stay and the run's live rows together, and counts what changed."""
-    kept = None
-    if before is not None and rule.keeps:
-        kept = before
-        if gone is not None:
-            names = gone.collect_schema().names()
-            gone = gone.cast({name: before.collect_schema()[name] for name in names})
-            kept = before.join(gone, on=names, how="anti", nulls_equal=True)
-    after = live if kept is None else pl.concat([kept, live])
+    """Puts the rows that stay and the run's live rows together, and counts what changed.
+
+    `gone` names the rows of the previous snapshot that the run replaces or removes. The previous snapshot is
+    read once to be counted, and once more when `rows` is.
+    """
     live_count = _count(live)
-    row_count = live_count + (_count(kept) if kept is not None else 0)
     if before is None:
-        return Merged(after.drop(ROW), touched, row_count, row_count, 0, 0, same_columns=False)
+        return Merged(live.drop(ROW), touched, live_count, live_count, 0, 0, same_columns=False)
     before_count = _count(before)
-    if not rule.keys or not rule.replaces:
-        added, updated, deleted = _unkeyed_changes(before, after, before_count, row_count, keeps=rule.keeps)
-    else:
-        added = _count(live.join(before, on=rule.keys, how="anti", nulls_equal=True))
-        updated = _count_updated(before, live, rule.keys)
-        deleted = before_count + added - row_count
+    if gone is None:
+        after = pl.concat([before, live]) if rule.keeps else live
+        row_count = live_count + (before_count if rule.keeps else 0)
+        changes = _unkeyed_changes(before, after, before_count, row_count, keeps=rule.keeps)
+        return Merged(after.drop(ROW), touched, row_count, *changes, same_columns=False)
+    gone = gone.cast({name: before.collect_schema()[name] for name in gone.columns})
+    replaced = _signed(_matching(before, gone), rule.keys)
+    after = live
+    row_count = live_count
+    if rule.keeps:
+        after = pl.concat([_matching(before, gone, invert=True), live])
+        row_count += before_count - replaced.height
+    added, updated = _keyed_changes(replaced, _signed(live, rule.keys), rule.keys)
+    deleted = before_count + added - row_count
     return Merged(after.drop(ROW), touched, row_count, added, updated, deleted, same_columns=False)
+
+
+def _matching(rows: pl.LazyFrame, keys: pl.DataFrame, *, invert: bool = False) -> pl.LazyFrame:
+    """The rows whose values are among `keys`, or all others; a null is a value."""
+    if keys.width > 1:
+        return rows.join(keys.lazy(), on=keys.columns, how="anti" if invert else "semi", nulls_equal=True)
+    (name,) = keys.columns
+    # a filter reaches into the file: what it leaves out is not decoded
+    is_among = pl.col(name).is_in(keys[name].implode(), nulls_equal=True)
+    return rows.filter(is_among.not_() if invert else is_among)
+
+
+def _signed(rows: pl.LazyFrame, keys: tuple[str, ...]) -> pl.DataFrame:
+    """The keys of rows and a hash of their values, of what tells of the source's row: small in memory."""
+    return rows.select(*keys, hash_of_values(rows, keys).alias(VALUES)).collect(engine="streaming")
+
+
+def hash_of_values(rows: pl.LazyFrame, keys: tuple[str, ...]) -> pl.Expr:
+    """A hash of what tells of the source's row, its keys apart."""
+    ignored = {ROW, AT, *keys, *PER_RUN}
+    columns = [name for name in rows.collect_schema() if name not in ignored]
+    return pl.struct(sorted(columns)).hash() if columns else pl.lit(0, pl.UInt64)
+
+
+def _keyed_changes(before: pl.DataFrame, live: pl.DataFrame, keys: tuple[str, ...]) -> tuple[int, int]:
+    """How many of the rows were not there before, and how many were, with other values."""
+    added = live.join(before, on=keys, how="anti", nulls_equal=True).height
+    same = live.join(before, on=[*keys, VALUES], how="semi", nulls_equal=True).height
+    return added, live.height - added - same
 
 
 def _unkeyed_changes(
@@ -167,22 +220,24 @@ def _unkeyed_changes(
     if row_count != before_count:
         return max(0, row_count - before_count), None, max(0, before_count - row_count)
     columns = [name for name in before.collect_schema() if name != ROW and name not in PER_RUN]
-    same = (
-        before.select(columns)
-        .collect(engine="streaming")
-        .equals(after.select(columns).collect(engine="streaming"))
-    )
-    return (0, 0 if same else None, 0)
+    return (0, 0 if _is_equal(before.select(columns), after.select(columns)) else None, 0)
 
 
-def _count_updated(before: pl.LazyFrame, live: pl.LazyFrame, keys: tuple[str, ...]) -> int:
-    """Rows whose key was there before with other values; what tells of the pipeline does not count."""
-    columns = [name for name in live.collect_schema() if name not in (ROW, *keys) and name not in PER_RUN]
-    if not columns:
-        return 0
-    matched = live.join(before, on=keys, how="inner", nulls_equal=True, suffix="\0before")
-    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(f"{name}\0before")) for name in columns)
-    return _count(matched.filter(differs))
+def _is_equal(left: pl.LazyFrame, right: pl.LazyFrame) -> bool:
+    """Compares two tables of as many rows, in their order, some rows at a time."""
+    batches = [frame.collect_batches(maintain_order=True, chunk_size=BATCH) for frame in (left, right)]
+    ours, theirs = (pl.DataFrame(schema=left.collect_schema()) for _ in batches)
+    while True:
+        if not ours.height:
+            ours = next(batches[0], ours)
+        if not theirs.height:
+            theirs = next(batches[1], theirs)
+        rows = min(ours.height, theirs.height)
+        if not rows:
+            return ours.height == theirs.height
+        if not ours[:rows].equals(theirs[:rows]):
+            return False
+        ours, theirs = ours[rows:], theirs[rows:]
 
 
 def _without_known(
@@ -213,5 +268,6 @@ def _without_known(
     return pl.concat([fresh.lazy(), rows.filter(is_old.not_())]), again.height - fresh.height
 
 
-def _same_columns(previous: pl.LazyFrame | None, rows: pl.LazyFrame) -> bool:
+def same_columns(previous: pl.LazyFrame | None, rows: pl.LazyFrame) -> bool:
+    """Tells whether the next snapshot has the columns of the previous one."""
     return previous is not None and dict(previous.collect_schema()) == dict(rows.collect_schema())

@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lake_parquet import large_merge
 from lake_parquet.runs import DatasetSummary
 from tests.lake.writer import ITEMS, Writer, frame
 
@@ -132,12 +135,14 @@ def _frames(records: Sequence[Order], nth: int) -> tuple[list[pl.DataFrame], lis
     return rows, items
 
 
+@pytest.mark.parametrize("rows_a_part", [large_merge.ROWS_A_PART, 2], ids=["at once", "in parts"])
 @settings(max_examples=60, deadline=None)
-@given(runs)
+@given(sequence=runs)
 def test_a_keyed_dataset_and_its_child_equal_the_model_after_every_run(
-    sequence: list[tuple[str, list[Order]]],
+    rows_a_part: int, sequence: list[tuple[str, list[Order]]]
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    part = mock.patch.object(large_merge, "ROWS_A_PART", rows_a_part)
+    with part, tempfile.TemporaryDirectory() as folder:
         writer, model = Writer(Path(folder) / "lake"), Model()
         for nth, (method, records) in enumerate(sequence):
             rows, items = _frames(records, nth)
@@ -188,7 +193,11 @@ def test_rows_without_keys_are_appended_but_for_those_that_are_there_already(
             assert one.row_count == model.total()
 
 
-def test_a_key_may_change_its_type_between_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rows_a_part", [large_merge.ROWS_A_PART, 1], ids=["at once", "in parts"])
+def test_a_key_may_change_its_type_between_runs(
+    tmp_path: Path, rows_a_part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_merge, "ROWS_A_PART", rows_a_part)
     writer = Writer(tmp_path)
     items = {"_parent_id": pl.Int64, "_position": pl.Int64}
     writer.upsert(
