@@ -11,6 +11,7 @@ Safe on any store that can create-if-absent; no lock, no lease and no clock is t
 
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -148,4 +149,5 @@ def _carry_out(store: Store, claim: Claim) -> bool:
 
 def _delete(store: Store, files: Sequence[Waiting]) -> None:
     for file in files:
-        store.delete(file.path)
+        with suppress(LakeError):  # what stays is cleared away later; the commit stands or falls without it
+            store.delete(file.path)

@@ -16,10 +16,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 
 RAW = "raw"
-RUNS = "_meta/runs"
-LOCKS = "_meta/locks"
-CLAIMS = "_meta/claims"
-PENDING = "_meta/pending"
+META = "_meta"
+RUNS = f"{META}/runs"
+LOCKS = f"{META}/locks"
+CLAIMS = f"{META}/claims"
+PENDING = f"{META}/pending"
 STAGING = ".staging"
 STAGING_LOCK = ".staging/lock"
 INCOMPLETE = ".incomplete"

@@ -1,5 +1,6 @@
 """Finds and reads finished snapshots. Latest is the greatest file name: nothing else is asked."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -58,7 +59,7 @@ def read(store: Store, path: str) -> Snapshot:
     """
     try:
         with store.open(path) as file:
-            return _read(store, path, file, store.size(path) or 0)
+            return _read(store, path, file)
     except (OSError, ValueError) as error:
         raise LakeError(
             f"{path} cannot be read as Parquet ({error}): move it out of the dataset's folder"
@@ -68,11 +69,12 @@ def read(store: Store, path: str) -> Snapshot:
 def describe(store: Store, path: str, file: Path) -> Snapshot:
     """What `read` will give of a finished local file once it is published at `path`."""
     with file.open("rb") as opened:
-        return _read(store, path, opened, file.stat().st_size)
+        return _read(store, path, opened)
 
 
-def _read(store: Store, path: str, file: BinaryIO, size: int) -> Snapshot:
+def _read(store: Store, path: str, file: BinaryIO) -> Snapshot:
     dataset, name = path.split("/")[-2:]
+    size = file.seek(0, os.SEEK_END)
     metadata = pq.read_metadata(file)
     columns = tuple(metadata.schema.to_arrow_schema().names)
     return Snapshot(store, dataset, name, metadata.num_rows, columns, size, read_info(metadata.metadata))

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO, Protocol
+from urllib.parse import urlsplit
 
-from lake_parquet.errors import LakeError
+from lake_parquet.errors import LakeError, UsageError
 
+SCHEMES = ("s3", "gs", "az")
 _UNSAFE = re.compile(r"[\\\0]")
 
 
@@ -105,18 +107,30 @@ def inner(path: str) -> Sequence[str]:
     return parts
 
 
-def open_store(lake_root: str) -> Store:
-    """Opens the folder that a `lake_root` names; nothing is written or asked yet.
+def open_store(lake_root: str, *, single_writer: bool = False) -> Store:
+    """Opens the folder or object store that a `lake_root` names; nothing is written or asked yet.
+
+    `single_writer` is the user's word that no two runs write at once: for stores without create-if-absent.
 
     Raises:
-        LakeError: it names an object store; this version writes to folders only.
+        UsageError: it is a URL of another kind, or holds credentials.
+        LakeError: the environment does not say how to reach the store.
     """
-    if "://" in lake_root and not lake_root.startswith("file://"):
-        scheme = lake_root.split("://", 1)[0]
-        raise LakeError(
-            f"lake_root {scheme}://... is an object store, and this version writes to folders only: "
-            "name a folder"
-        )
-    from lake_parquet.local_store import LocalStore  # noqa: PLC0415 - each kind is imported where used
+    if "://" not in lake_root or lake_root.startswith("file://"):
+        from lake_parquet.local_store import LocalStore  # noqa: PLC0415 - each kind is imported where used
 
-    return LocalStore(Path(lake_root.removeprefix("file://")).expanduser())
+        return LocalStore(Path(lake_root.removeprefix("file://")).expanduser())
+    parts = urlsplit(lake_root)
+    if parts.scheme not in SCHEMES:
+        raise UsageError(
+            f"lake_root {parts.scheme}://... is no kind of store that a lake can stand in: "
+            "name a folder, or an s3://, gs:// or az:// URL"
+        )
+    if parts.username or parts.password or parts.query or parts.fragment or not parts.netloc:
+        raise UsageError(
+            f"lake_root must be plain {parts.scheme}://bucket/prefix: credentials and options come from "
+            "the environment"
+        )
+    from lake_parquet.object_store import ObjectStore  # noqa: PLC0415 - each kind is imported where used
+
+    return ObjectStore(lake_root.rstrip("/"), single_writer=single_writer)

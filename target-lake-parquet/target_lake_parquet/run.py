@@ -69,7 +69,7 @@ class Run:
         self.settings = settings
         self.logger = logger
         self.maps = Maps(settings.maps) if settings.maps else None
-        self.store = open_store(settings.lake_root)
+        self.store = open_store(settings.lake_root, single_writer=settings.single_writer)
         self.started = now = datetime.now(UTC)
         self.id = paths.run_id(now, secrets.token_hex(3))
         self.record = RunRecord(

@@ -121,7 +121,8 @@ SETTINGS = th.PropertiesList(
         th.StringType,
         default="storage/lake",
         title="Lake root",
-        description="The folder of the lake.",
+        description="The folder of the lake, or an `s3://`, `gs://` or `az://` URL; credentials come from "
+        "the environment.",
     ),
     th.Property(
         "tenant_id",
@@ -194,6 +195,14 @@ SETTINGS = th.PropertiesList(
         "have come since the last one.",
     ),
     th.Property(
+        "single_writer",
+        th.BooleanType,
+        default=False,
+        title="Single writer",
+        description="Your word that no two runs write to the lake at once: for object stores that cannot "
+        "refuse to replace a file, and are refused otherwise.",
+    ),
+    th.Property(
         "max_line_mb",
         th.IntegerType(minimum=1),
         default=64,
@@ -256,6 +265,7 @@ class Settings:
     """The target's settings, with what Meltano tells of the run filled in."""
 
     lake_root: str
+    single_writer: bool
     tenant_id: str | None
     source: str | None
     dataset_template: str
@@ -292,6 +302,7 @@ def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
     load_schema = environ.get("MELTANO_EXTRACT__LOAD_SCHEMA") or None
     return Settings(
         lake_root=given.get("lake_root", "storage/lake"),
+        single_writer=bool(given.get("single_writer", False)),
         tenant_id=tenant,
         source=source or (load_schema.removeprefix("tap_") if load_schema else None),
         dataset_template=_template(given),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lake_parquet.errors import LakeError
+from lake_parquet.errors import LakeError, UsageError
 from lake_parquet.local_store import LocalStore
 from lake_parquet.store import Store, open_store
 
@@ -126,10 +126,19 @@ def test_a_file_system_without_hard_links_is_told(
         store.publish(path, "raw/a/final")
 
 
-@pytest.mark.parametrize("root", ["s3://b/p", "gs://b", "az://b"])
-def test_an_object_store_is_no_folder(root: str) -> None:
-    with pytest.raises(LakeError, match="object store"):
+@pytest.mark.parametrize(
+    ("root", "why"),
+    [
+        ("http://b/p", "no kind of store"),
+        ("s3://key:canary@b/p", "plain s3://"),
+        ("s3://b/p?token=canary", "plain s3://"),
+        ("s3://", "plain s3://"),
+    ],
+)
+def test_a_url_names_a_bucket_and_holds_no_secrets(root: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why) as raised:
         open_store(root)
+    assert "canary" not in str(raised.value)
 
 
 def test_a_folder_is_named_by_path_home_or_url() -> None:

@@ -15,7 +15,6 @@ from lake_parquet.footer import Owner
 from lake_parquet.policy import StreamFacts
 from lake_parquet.runs import DatasetSummary
 from lake_parquet.staging import ROW, Staging
-from lake_parquet.store import open_store
 
 Row = Mapping[str, Any]
 ITEMS = "orders__items"
@@ -30,11 +29,12 @@ class Writer:
     runs: int = 0
     clock: datetime | None = None
     options: ParquetOptions = field(default_factory=ParquetOptions)
+    url: str = ""
 
     @property
     def lake(self) -> Lake:
-        """The lake, for reading."""
-        return Lake(self.root)
+        """The lake, for reading: in the folder, or where `url` says."""
+        return Lake(self.url or self.root)
 
     def write(
         self,
@@ -49,7 +49,8 @@ class Writer:
         owner = owner or Owner("orders")
         moment = self.clock or datetime.now(UTC)
         run = paths.run_id(moment, f"{self.runs:06x}")
-        staging = Staging(self.root, run)
+        store = self.lake.store
+        staging = Staging(store.workplace, run)
         try:
             stream = self._member(staging, "orders", frames, tuple(keys), owner)
             children = []
@@ -58,9 +59,7 @@ class Writer:
                 own = (*parents, "_position")
                 child_owner = Owner(owner.stream, owner.tenant, owner.source, "items")
                 children.append(self._member(staging, ITEMS, items, own, child_owner, parents))
-            committer = Committer(
-                open_store(str(self.root)), staging, run, "tap-test", self.options, clock=lambda: moment
-            )
+            committer = Committer(store, staging, run, "tap-test", self.options, clock=lambda: moment)
             known = StreamFacts(owner=owner, keys=tuple(keys), **{"proof": "proven", **facts})
             return committer.commit(Family(stream, tuple(children)), known)
         finally:

@@ -1,13 +1,17 @@
 """Each setting that `--about` lists, and the effect it has. A setting without such a test fails."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from lake_parquet import Lake
 from target_lake_parquet.settings import SETTINGS, read_settings, unknown_settings
+from tests.stores import servers
+from tests.stores.proxy import proxy
 from tests.target.command import Place
 from tests.target.messages import INTEGER, KEY, MOMENT, STRING, activate, bookmark, record, schema
 
@@ -346,3 +350,22 @@ def test_empty_strings_and_nulls_are_unset() -> None:
 def test_settings_of_other_targets_are_named_and_misspelt_ones_refused() -> None:
     assert unknown_settings({"lake_root": "x", "batch_size_rows": 5}) == ["batch_size_rows"]
     assert pl.Series(list(SETTINGS["properties"])).is_unique().all()
+
+
+def test_single_writer_lets_a_store_be_used_that_replaces_files(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with servers.moto() as server, proxy(server.endpoint) as forgetful:
+        forgetful.faults.forgets_conditions = True
+        env = servers.environment(forgetful.endpoint) | {"TMPDIR": str(tmp_path)}
+        root = server.url()
+        refused = place.run(HEAD, ONE, env=env, lake_root=root)
+        assert refused.code == 1
+        assert "set single_writer to true and never run two at once" in refused.err
+        for lines in ((HEAD, ONE), (HEAD, ONE, TWO)):
+            ended = place.run(*lines, env=env, lake_root=root, single_writer=True)
+            assert ended.code == 0, ended.err
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        assert Lake(root).latest("s").collect()["n"].to_list() == ["a", "b"]

@@ -179,10 +179,12 @@ def test_a_lake_root_that_cannot_be_written_is_one_line(place: Place) -> None:
         assert "cannot be written" in ended.err
 
 
-def test_an_object_store_is_refused_by_this_version(place: Place) -> None:
-    ended = place.run(ORDERS, lake_root="s3://bucket/lake")
-    assert ended.code == 1
-    assert "object store" in ended.err
+def test_credentials_in_lake_root_are_refused_and_not_repeated(place: Place) -> None:
+    ended = place.run(ORDERS, lake_root="s3://key:canary@bucket/lake")
+    assert ended.code == 2
+    assert_clear(ended.err)
+    assert "credentials and options come from the environment" in ended.err
+    assert "canary" not in ended.err
 
 
 def test_a_file_of_other_making_holds_its_dataset_alone(place: Place) -> None:
