@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -142,9 +143,7 @@ def learnt(plan: FastPlan, block: bytes, exact: Decoded) -> FastPlan | None:
 
 def _line_numbers(rows: Sequence[Rows]) -> pl.Series:
     """The line number of each record."""
-    starts = pl.DataFrame({"first": [run.first_line for run in rows], "count": [run.count for run in rows]})
-    ranges = pl.int_ranges("first", pl.col("first") + pl.col("count"))
-    return starts.select(ranges.explode()).to_series()
+    return pl.Series(list(chain.from_iterable(run.lines for run in rows)), dtype=pl.Int64)
 
 
 def _parts(block: bytes, lines: pl.Series) -> Iterator[tuple[bytes, pl.Series]]:

@@ -263,7 +263,7 @@ def _telling(evaluate: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _read(rows: Rows) -> Iterator[tuple[int, _Line | _Refused]]:
-    for number, line in enumerate(rows.block.removesuffix(b"\n").split(b"\n"), rows.first_line):
+    for number, line in zip(rows.lines, rows.block.removesuffix(b"\n").split(b"\n"), strict=True):
         try:
             yield number, _lines.decode(line)
         except (msgspec.MsgspecError, RecursionError, ValueError, ArithmeticError) as error:

@@ -6,7 +6,7 @@ The words are those of the Singer specification; message types are read whatever
 import functools
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -21,18 +21,31 @@ _RECORD = re.compile(rb'\{"type": ?"RECORD", ?"stream": ?"((?:[^"\\])*+)", ?"rec
 """How nearly every tap begins a RECORD line. Lines that begin otherwise are read one by one."""
 
 
+SHORT_RUN = 16
+"""Fewer RECORD lines of one stream in a row are gathered by stream: some taps read several at once."""
+
+
 class BadLine(LakeError):  # noqa: N818 - named after what it is about
     """A line is no Singer message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """RECORD lines of one stream, one after the other in the input: bytes as they came, line ends too."""
+    """RECORD lines of one stream, with no other message than RECORDs between them: bytes as they came.
+
+    `numbers` are their lines in the input, where those of other streams stand between them.
+    """
 
     stream: str
     block: bytes
     first_line: int
     count: int
+    numbers: tuple[int, ...] | None = None
+
+    @property
+    def lines(self) -> Sequence[int]:
+        """The line of each record in the input."""
+        return self.numbers or range(self.first_line, self.first_line + self.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +134,28 @@ def read_messages(source: BinaryIO, max_line_bytes: int) -> Iterator[Message]:
         BadLine: a line is no message; it names the line and what to do.
     """
     number = 1
-    rest = b""
+    rest: list[bytes] = []  # of a line whose end is still to come: joined once, however long it is
+    length = 0
     # what is there is read at once: a slow tap's messages do not wait for the chunk to fill
     read = getattr(source, "read1", source.read)
     while chunk := read(min(CHUNK_BYTES, max_line_bytes)):
-        chunk = rest + chunk
         end = chunk.rfind(b"\n") + 1
-        rest = chunk[end:]
         if end:
             # only a chunk's first line can be longer than a chunk
-            _check_length(number, chunk.index(b"\n") + 1, max_line_bytes)
-            yield from _messages(chunk[:end], number)
+            _check_length(number, length + chunk.index(b"\n") + 1, max_line_bytes)
+            size = length + end
+            chunk = b"".join((*rest, chunk))
+            rest = [chunk[size:]]
+            yield from _messages(chunk, size, number)
             number += chunk.count(b"\n")
-        _check_length(number, len(rest), max_line_bytes)
-    if rest and not rest.isspace():
-        yield _message(number, rest)
+            length = len(rest[0])
+        else:
+            rest.append(chunk)
+            length += len(chunk)
+        _check_length(number, length, max_line_bytes)
+    last = b"".join(rest)
+    if last and not last.isspace():
+        yield _message(number, last)
 
 
 def _check_length(number: int, length: int, max_line_bytes: int) -> None:
@@ -144,24 +164,52 @@ def _check_length(number: int, length: int, max_line_bytes: int) -> None:
         raise BadLine(f"line {number} is longer than {limit} MiB: set max_line_mb higher if the tap means it")
 
 
-def _messages(chunk: bytes, number: int) -> Iterator[Message]:
-    """The messages in whole lines; runs of RECORD lines of one stream are cut out, not parsed."""
+def _messages(chunk: bytes, size: int, number: int) -> Iterator[Message]:
+    """The messages in the first `size` bytes, whole lines; RECORD lines are cut out by stream, not parsed."""
     at = 0
-    while at < len(chunk):
+    while at < size:
         begin = _RECORD.match(chunk, at)
         if begin is None:
             end = chunk.index(b"\n", at) + 1
             line = chunk[at:end]
             if not line.isspace():
                 yield _message(number, line)
-            number += 1
-        else:
-            other = _other_than(begin[0]).search(chunk, at)
-            end = other.end() if other else len(chunk)
-            count = chunk.count(b"\n", at, end)
-            yield Rows(begin[1].decode(errors="replace"), chunk[at:end], number, count)
-            number += count
-        at = end
+            at, number = end, number + 1
+            continue
+        other = _other_than(begin[0]).search(chunk, at, size)
+        end = other.end() if other else size
+        count = chunk.count(b"\n", at, end)
+        groups = [Rows(begin[1].decode(errors="replace"), chunk[at:end], number, count)]
+        at, number = end, number + count
+        if count < SHORT_RUN and at < size:
+            groups, at, number = _grouped(groups[0], chunk, at, size, number)
+        yield from groups
+
+
+def _grouped(first: Rows, chunk: bytes, at: int, size: int, number: int) -> tuple[list[Rows], int, int]:
+    """The RECORD lines from `at` on up to any other message, by stream, with `first` before them.
+
+    Returns also where that stands, and its line. A stream with a brace in its name counts as another.
+    """
+    groups: dict[bytes, tuple[list[bytes], list[int]]] = {}
+    while at < size:
+        end = chunk.index(b"\n", at) + 1
+        head = chunk[at : chunk.find(b"{", at + 1, end) + 1]
+        if head not in groups:
+            if _RECORD.fullmatch(head) is None:
+                break
+            groups[head] = ([], [])
+        lines, numbers = groups[head]
+        lines.append(chunk[at:end])
+        numbers.append(number)
+        at, number = end, number + 1
+    return [first, *(_rows_of(head, *group) for head, group in groups.items())], at, number
+
+
+def _rows_of(head: bytes, lines: list[bytes], numbers: list[int]) -> Rows:
+    match = _RECORD.fullmatch(head)
+    stream = match[1].decode(errors="replace") if match else ""
+    return Rows(stream, b"".join(lines), numbers[0], len(lines), tuple(numbers))
 
 
 @functools.cache

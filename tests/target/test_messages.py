@@ -38,6 +38,26 @@ def test_records_of_one_stream_come_together_until_something_else_does() -> None
     assert found[0] == Rows("a", (row("a", 1) + "\n" + row("a", 2) + "\n").encode(), 1, 2)
 
 
+def test_records_of_streams_that_take_turns_are_gathered_by_stream() -> None:
+    """Up to the next other message; each record keeps its own line's number."""
+    state = '{"type": "STATE", "value": {"a": 1}}'
+    turns = [row(stream, value) for value in range(20) for stream in ("a", "b")]
+    found = read(*turns, row("b{", 1), *turns, state, *turns)
+    b_and_a = [("b", range(2, 41, 2)), ("a", range(3, 41, 2))]
+    told = [(one.stream, tuple(one.lines)) if isinstance(one, Rows) else type(one) for one in found]
+    assert told == [
+        ("a", (1,)),
+        *((stream, tuple(lines)) for stream, lines in b_and_a),
+        ("b{", (41,)),
+        ("a", tuple(range(42, 82, 2))),
+        ("b", tuple(range(43, 82, 2))),
+        StateMessage,
+        ("a", (83,)),
+        ("b", tuple(range(84, 123, 2))),
+        ("a", tuple(range(85, 123, 2))),
+    ]
+
+
 def test_a_record_line_of_an_uncommon_writing_is_a_run_of_its_own() -> None:
     for line in (
         '{"stream": "a", "record": {"id": 1}, "type": "RECORD"}',
@@ -48,7 +68,7 @@ def test_a_record_line_of_an_uncommon_writing_is_a_run_of_its_own() -> None:
         assert bytes(record_of(line.encode())) == b'{"id": 1}'
 
 
-@given(st.lists(st.sampled_from(["a", "b", "state", "blank"]), max_size=12), st.integers(1, 400))
+@given(st.lists(st.sampled_from(["a", "b", "b{", "state", "blank"]), max_size=12), st.integers(1, 400))
 def test_it_does_not_matter_where_the_reading_pauses(kinds: list[str], size: int) -> None:
     texts = {"state": '{"type": "STATE", "value": {}}', "blank": ""}
     data = "".join(texts.get(kind, row(kind, 1)) + "\n" for kind in kinds).encode()
@@ -57,15 +77,21 @@ def test_it_does_not_matter_where_the_reading_pauses(kinds: list[str], size: int
         def read1(self, _: int | None = -1, /) -> bytes:
             return super().read1(size)
 
-    def told(messages: list[Message]) -> list[object]:
-        """Each message on its own: runs may be cut anywhere."""
-        each: list[object] = []
+    def told(messages: list[Message]) -> list[tuple[int, object]]:
+        """Each message on its own, by its line: runs may be cut anywhere, but no row passes another kind."""
+        each: list[tuple[int, object]] = []
         for one in messages:
             if isinstance(one, Rows):
-                each += [(one.stream, one.first_line + i) for i in range(one.count)]
+                rows = one.block.splitlines(keepends=True)
+                found = [(line, (one.stream, row)) for line, row in zip(one.lines, rows, strict=True)]
+                assert found[0][0] > max(
+                    (line for line, kind in each if not isinstance(kind, tuple)), default=0
+                )
+                each += found
             else:
-                each.append(one)
-        return each
+                assert one.line > max((line for line, _ in each), default=0)
+                each.append((one.line, one))
+        return sorted(each, key=lambda told: told[0])
 
     whole = list(read_messages(io.BytesIO(data), 2**20))
     assert told(list(read_messages(Slow(data), 2**20))) == told(whole)
