@@ -9,7 +9,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 MEMBERS := taps/tap-common taps/tap-shopify target-lake-parquet
 
-.PHONY: help setup demo test test-all check format bench constraints clean
+.PHONY: help setup demo test test-all crash-test check format bench constraints clean
 
 help: ## List the commands
 	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,10 @@ test: setup ## The whole test suite
 
 test-all: setup ## The suite with the slow tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+crash-test: setup ## Crashes, faults and crowds at length, with figures (about half an hour)
+	@$(BIN)/python -m tests.crash
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m slow tests/stores
 
 check: setup ## Lint, format, types, and the rooms
 	@$(BIN)/ruff check .

@@ -7,7 +7,7 @@ Files get their final name only when they are whole and durable.
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +30,9 @@ from lake_parquet.widen import unite
 
 MOST_TRIES = 100
 """How often a writer merges again because others were faster; each time one of them has published."""
+
+CLOCK_OFF = timedelta(minutes=5)
+"""How far names may be ahead of the clock before it is said: each later one then follows them."""
 
 Compression = Literal["zstd", "snappy", "gzip", "lz4", "uncompressed"]
 
@@ -310,6 +313,8 @@ class Committer:
                 notes += [*decision.notes, *family.notes, *_vanished(family, before)]
                 if facts.proof == "unproven" and now:
                     notes.append("the stream gave no proof that it was read to its end")
+                if now and paths.snapshot_moment(now.name) - self.clock() > CLOCK_OFF:
+                    notes.append(f"the clock is behind the names that are there: {now.name} is in the future")
             summary = _summary(member, facts, "published" if now else "unchanged", now or before, notes)
             summary.rows_added, summary.rows_updated, summary.rows_deleted = (
                 result.added,

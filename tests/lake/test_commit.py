@@ -204,6 +204,17 @@ def test_names_grow_though_the_clock_goes_back(writer: Writer) -> None:
     assert len(writer.rows()) == 6
 
 
+def test_a_clock_that_is_far_behind_is_noted(writer: Writer) -> None:
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    notes = []
+    for minutes in (0, -4, -6):
+        writer.clock = noon + timedelta(minutes=minutes)
+        (one,) = writer.upsert(rows((minutes, "x")))
+        notes.append(one.notes)
+    name = "20260101T120000000002Z.parquet"
+    assert notes == [[], [], [f"the clock is behind the names that are there: {name} is in the future"]]
+
+
 def test_a_child_and_its_stream_share_one_name_past_all_that_are_there(writer: Writer) -> None:
     noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
     writer.clock = noon + timedelta(hours=1)
