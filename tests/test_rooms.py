@@ -66,12 +66,13 @@ def test_the_check_sees_what_it_looks_for() -> None:
 def test_only_the_entry_takes_stdin() -> None:
     """`messages` reads what the entry hands it."""
     assert rooms_that_say("stdin", "stdin.buffer", "input") == {"target_lake_parquet.target"}
+    assert rooms_that_say("cmd.Cmd") == {"lake_parquet.shell"}
 
 
 def test_only_state_writes_stdout_but_for_the_lake_command() -> None:
     assert rooms_that_say("stdout", "stdout.buffer", "stdout.fileno") == {
         "target_lake_parquet.state",
-        "lake_parquet.cli",
+        "lake_parquet.render",
     }
     assert rooms_that_say("print") - rooms_that_say("console.print", "_console.print") == set()
 
@@ -110,10 +111,15 @@ def test_the_lake_knows_no_target() -> None:
 
 
 PURE = [
+    "lake_parquet.column_types",
+    "lake_parquet.conform",
     "lake_parquet.family",
+    "lake_parquet.health",
     "lake_parquet.merge",
     "lake_parquet.paths",
     "lake_parquet.policy",
+    "lake_parquet.readable",
+    "lake_parquet.when",
     "lake_parquet.widen",
     "target_lake_parquet.blocks",
     "target_lake_parquet.columns",

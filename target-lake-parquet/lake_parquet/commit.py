@@ -19,6 +19,7 @@ from lake_parquet.deadruns import DeadRows, waiting_rows
 from lake_parquet.errors import LakeError
 from lake_parquet.family import Family, Member, with_children
 from lake_parquet.family_merge import merge_family, steps_of
+from lake_parquet.files import sha256
 from lake_parquet.footer import SnapshotInfo
 from lake_parquet.merge import Merged
 from lake_parquet.policy import Decision, StreamFacts, decide, hold_for_drop, may_keep
@@ -68,6 +69,7 @@ class Committer:
     tap: str | None = None
     options: ParquetOptions = field(default_factory=ParquetOptions)
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    checksums: dict[str, str] = field(default_factory=dict)
 
     def commit(self, family: Family, facts: StreamFacts) -> list[DatasetSummary]:
         """Publishes a family, or holds it; one summary a dataset, the stream's first.
@@ -224,6 +226,8 @@ class Committer:
             temporary = self._write(member.dataset, result.rows, info)
             files[member.dataset] = path = paths.snapshot_path(member.dataset, name)
             finished.append((member.dataset, temporary))
+            with temporary.open("rb") as file:
+                self.checksums[path] = sha256(file)
             written[member.dataset] = self._checked(path, temporary, info)
         won = propose(self.store, family.stream.dataset, ground.head, name, self.run_id, finished)
         return written if won else None
@@ -321,6 +325,7 @@ class Committer:
                 result.updated,
                 result.deleted,
             )
+            summary.sha256 = self.checksums.get(now.path) if now else None
             summary.base = before.path if before and decision.keeps_base else None
             summaries.append(summary)
         return summaries

@@ -18,6 +18,7 @@ from lake_parquet.journal import SEGMENT, Journal, StagedFamily, read_journal, r
 from lake_parquet.policy import StreamFacts
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import ROW
+from lake_parquet.store import Store
 
 
 class DeadRun:
@@ -179,6 +180,36 @@ def _has_rows(path: Path) -> bool:
         return bool(pl.scan_parquet(path).select(pl.len()).collect().item())
     except (OSError, pl.exceptions.PolarsError):  # the run died while it wrote this one
         return False
+
+
+def live_runs(root: Path) -> list[str]:
+    """The runs that go on now, the oldest first: they hold their folders' locks."""
+    live = []
+    for folder in _folders(root / paths.STAGING):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            lock = try_lock(folder / "lock")
+            if lock is None:
+                live.append(folder.name)
+            else:
+                os.close(lock)
+    return live
+
+
+def kept_aside(store: Store) -> list[str]:
+    """The runs whose rows were kept aside in `.incomplete`, the oldest first."""
+    return store.folders(paths.INCOMPLETE)
+
+
+def remove_kept_aside(store: Store, run_id: str) -> None:
+    """Removes the rows that a run kept aside."""
+    if run_id not in kept_aside(store):
+        return
+    folder = f"{paths.INCOMPLETE}/{run_id}"
+    for inner in ("", *(f"/{name}" for name in store.folders(folder))):
+        for name in store.files(folder + inner):
+            store.delete(f"{folder}{inner}/{name}")
+    if store.keeps_workplace:  # an object store has no empty folders
+        shutil.rmtree(store.workplace / folder, ignore_errors=True)
 
 
 def _folders(parent: Path) -> Iterator[Path]:

@@ -109,6 +109,11 @@ def is_snapshot(name: str) -> bool:
     return _SNAPSHOT.fullmatch(name) is not None
 
 
+def is_dataset(name: str) -> bool:
+    """Tells whether a name can be a dataset's folder: one plain folder in `raw`, and nowhere else."""
+    return bool(name) and name[0] not in "._" and not any(char in name for char in "/\\\0")
+
+
 def snapshot_path(dataset: str, name: str) -> str:
     """Where a snapshot stands, relative to the lake's root."""
     return f"{RAW}/{dataset}/{name}"

@@ -1,5 +1,7 @@
 """The record of a run: what happened to each dataset, kept in `_meta/runs/<run_id>.json`."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -17,7 +19,7 @@ class DatasetSummary(msgspec.Struct, kw_only=True):
 
     `path` is the latest snapshot after the run (relative to the lake's root), `row_count` its rows, `bytes`
     its size. `rows_added`, `rows_updated` and `rows_deleted` compare it with `base`; `rows_updated` is null
-    where rows have no keys and cannot be told apart.
+    where rows have no keys and cannot be told apart. `sha256` is the file's, where this run published it.
     """
 
     dataset: str
@@ -32,6 +34,7 @@ class DatasetSummary(msgspec.Struct, kw_only=True):
     rows_quarantined: int = 0
     proof: Proof = "unproven"
     bytes: int = 0
+    sha256: str | None = None
     source: str | None = None
     base: str | None = None
     notes: list[str] = []
@@ -64,8 +67,31 @@ def read_runs(store: Store) -> list[RunRecord]:
     Raises:
         LakeError: a file there is no record of a run.
     """
-    names = [name for name in store.files(paths.RUNS) if name[0].isdigit() and name.endswith(".json")]
-    return [_read_run(store, f"{paths.RUNS}/{name}") for name in names]
+    return [_read_run(store, path) for path in _paths(store)]
+
+
+def newest_runs(store: Store) -> Iterator[RunRecord]:
+    """Reads the runs one by one, the newest first; a file that is no record of a run is passed over."""
+    for path in reversed(_paths(store)):
+        with contextlib.suppress(LakeError):
+            yield _read_run(store, path)
+
+
+def read_run(store: Store, run_id: str) -> RunRecord:
+    """Reads the record of one run.
+
+    Raises:
+        LakeError: there is none, or the file is no record of a run.
+    """
+    path = f"{paths.RUNS}/{run_id}.json"
+    if path not in _paths(store):
+        raise LakeError(f"no run {run_id!r} in {store.url}: `lake runs` lists the last ones")
+    return _read_run(store, path)
+
+
+def _paths(store: Store) -> list[str]:
+    names = (name for name in store.files(paths.RUNS) if name[0].isdigit() and name.endswith(".json"))
+    return [f"{paths.RUNS}/{name}" for name in names]
 
 
 def _read_run(store: Store, path: str) -> RunRecord:

@@ -2,14 +2,17 @@
 
 import os
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lake_parquet import paths
 from lake_parquet.errors import LakeError
+from lake_parquet.files import sha256
 from lake_parquet.footer import SnapshotInfo, read_info
 from lake_parquet.store import Store
 
@@ -22,7 +25,7 @@ class Snapshot:
     dataset: str
     name: str
     row_count: int
-    column_names: tuple[str, ...]
+    schema: pa.Schema
     size: int
     info: SnapshotInfo | None
 
@@ -41,9 +44,11 @@ class Snapshot:
         return pl.scan_parquet(self.store.fetch(self.path, folder), glob=False)
 
 
-def dataset_names(store: Store) -> list[str]:
-    """The datasets that hold at least one finished snapshot."""
-    return [dataset for dataset in store.folders(paths.RAW) if names(store, dataset)]
+def listing(store: Store, pattern: str = "*") -> dict[str, list[str]]:
+    """The datasets that match and hold at least one finished snapshot, each with `names`, in order."""
+    matching = (dataset for dataset in store.folders(paths.RAW) if fnmatchcase(dataset, pattern))
+    found = {dataset: names(store, dataset) for dataset in matching}
+    return {dataset: snapshots for dataset, snapshots in found.items() if snapshots}
 
 
 def names(store: Store, dataset: str) -> list[str]:
@@ -76,11 +81,43 @@ def _read(store: Store, path: str, file: BinaryIO) -> Snapshot:
     dataset, name = path.split("/")[-2:]
     size = file.seek(0, os.SEEK_END)
     metadata = pq.read_metadata(file)
-    columns = tuple(metadata.schema.to_arrow_schema().names)
-    return Snapshot(store, dataset, name, metadata.num_rows, columns, size, read_info(metadata.metadata))
+    schema = metadata.schema.to_arrow_schema()
+    return Snapshot(store, dataset, name, metadata.num_rows, schema, size, read_info(metadata.metadata))
 
 
 def latest(store: Store, dataset: str) -> Snapshot | None:
     """The latest snapshot of a dataset, or None."""
     found = names(store, dataset)
     return read(store, paths.snapshot_path(dataset, found[-1])) if found else None
+
+
+def foreign(store: Store, dataset: str) -> list[str]:
+    """What stands in a dataset's folder and is no snapshot, relative to the lake's root."""
+    folder = f"{paths.RAW}/{dataset}"
+    inside = [*store.folders(folder), *(name for name in store.files(folder) if not paths.is_snapshot(name))]
+    return [f"{folder}/{name}" for name in inside]
+
+
+def checksum(store: Store, path: str) -> str:
+    """The SHA-256 of a file's bytes; `path` is relative to the lake's root.
+
+    Raises:
+        LakeError: the file cannot be read.
+    """
+    try:
+        with store.open(path) as file:
+            return sha256(file)
+    except OSError as error:
+        raise LakeError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+def remove(store: Store, path: str) -> None:
+    """Removes a snapshot; `path` is relative to the lake's root.
+
+    Raises:
+        LakeError: it cannot be removed.
+    """
+    try:
+        store.delete(path)
+    except OSError as error:
+        raise LakeError(f"{path} cannot be removed ({error.strerror}): mend its permissions") from error

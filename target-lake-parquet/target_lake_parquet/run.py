@@ -14,7 +14,9 @@ from lake_parquet import paths, snapshots
 from lake_parquet.commit import Committer
 from lake_parquet.deadruns import sweep
 from lake_parquet.errors import LakeError
+from lake_parquet.lake import Lake
 from lake_parquet.policy import StreamFacts
+from lake_parquet.prune import weigh
 from lake_parquet.recover import recover
 from lake_parquet.runs import DatasetSummary, Proof, RunRecord, write_run
 from lake_parquet.staging import Staging
@@ -38,7 +40,7 @@ from target_lake_parquet.proof import LastState, is_incremental, proof_of
 from target_lake_parquet.settings import Settings
 from target_lake_parquet.state import States
 from target_lake_parquet.stream import Stream, new_stream
-from target_lake_parquet.summary import log_summary, print_table, sentence
+from target_lake_parquet.summary import lake_sentence, log_summary, print_table, sentence
 from target_lake_parquet.workers import Workers
 
 WAITING_BYTES = 64 * 2**20
@@ -334,6 +336,9 @@ class Run:
         write_run(self.store, self.record)
         self.staging.close()
         log_summary(self.logger, self.record)
+        if self.store.keeps_workplace:  # an object store would be asked once a file
+            with contextlib.suppress(LakeError, OSError):  # a size is not worth a failure
+                self.logger.info(lake_sentence(weigh(Lake(self.settings.lake_root), datetime.now(UTC))))
         print_table(self.record)
 
 

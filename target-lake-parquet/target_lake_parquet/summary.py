@@ -7,7 +7,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from lake_parquet.cli import readable_bytes
+from lake_parquet.prune import Weight
+from lake_parquet.readable import plural, readable_bytes
 from lake_parquet.runs import DatasetSummary, RunRecord
 
 CHILD = "__"
@@ -49,6 +50,14 @@ def sentence(one: DatasetSummary) -> str:
     ]
     notes = "".join(f"; {note}" for note in one.notes)
     return f"{one.status.capitalize()} {one.dataset}: {', '.join(facts)}{notes}."
+
+
+def lake_sentence(weight: Weight) -> str:
+    """The lake's size in one line, and what could go."""
+    more = "" if weight.is_whole else "more than "
+    held = f"{more}{readable_bytes(weight.bytes)} in {plural(weight.snapshots, 'snapshot')}"
+    freed = f"; `lake prune` would free up to {readable_bytes(weight.prunable)}" if weight.prunable else ""
+    return f"The lake holds {held}{freed}."
 
 
 def print_table(run: RunRecord) -> None:

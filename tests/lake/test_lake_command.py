@@ -1,6 +1,8 @@
 """The library's reading side and the `lake` command: `ls`, `show`, `runs`, with and without --json."""
 
 import json
+import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lake_parquet import Lake
-from lake_parquet.cli import main, readable_age, readable_bytes
+from lake_parquet.cli import main
 from lake_parquet.errors import LakeError
 from lake_parquet.footer import Owner
+from lake_parquet.readable import PLAIN_BARS, readable_bytes, readable_time, sparkline
 from lake_parquet.runs import DatasetSummary, RunRecord, read_runs, write_run
 from lake_parquet.store import open_store
 from tests.lake.writer import Writer, frame
 
+OVERVIEW = ("dataset", "rows", "trend", "last run", "size", "cols", "age", "source", "notes")
 SCHEMA = {"id": pl.Int64, "[bold]": pl.String}
 
 
@@ -41,20 +45,29 @@ def test_ls_lists_each_dataset_with_its_latest(filled: Writer) -> None:
     (one,) = parsed(filled.root, "ls")
     latest = filled.lake.latest_snapshot("orders")
     assert latest.info is not None
+    size = (filled.root / latest.path).stat().st_size
     assert one == {
         "dataset": "orders",
+        "tenant": None,
+        "source": "shop_api",
         "row_count": 2,
-        "bytes": (filled.root / latest.path).stat().st_size,
+        "bytes": size,
         "columns": 2,
+        "snapshots": 2,
+        "trend": [1, 2],
         "created_at": latest.info.created_at,
         "read_at": latest.info.created_at,
-        "source": "shop_api",
+        "last_run": None,
         "path": latest.path,
+        "notes": [],
     }
-    header, row = invoke(filled.root, "ls").stdout.splitlines()
-    assert header.split() == ["dataset", "rows", "size", "columns", "age", "source"]
-    assert row.split()[:2] == ["orders", "2"]
-    assert row.split()[-1] == "shop_api"
+    result = invoke(filled.root, "ls")
+    header, row = result.stdout.splitlines()
+    assert re.split("  +", header) == list(OVERVIEW)
+    assert re.fullmatch(r"orders +2  ▅█     - +\d\.\d kB     2  \d s  shop_api  -", row)
+    assert result.stderr == (
+        f"{filled.root}: 1 dataset, 2 rows, {readable_bytes(size)} in the latest snapshots; nothing odd.\n"
+    )
 
 
 def test_age_counts_from_the_last_run_that_read_the_dataset(filled: Writer) -> None:
@@ -82,19 +95,20 @@ def test_an_empty_lake_is_said_to_be_empty_and_none_to_be_none(tmp_path: Path) -
 def test_show_tells_columns_history_and_a_sample(filled: Writer) -> None:
     shown = parsed(filled.root, "show", "orders")
     assert shown["dataset"] == "orders"
-    assert shown["columns"] == {"id": "Int64", "[bold]": "String"}
+    assert shown["columns"] == {"id": "int64", "[bold]": "string"}
+    assert shown["sample"] == [{"id": 1, "[bold]": "a"}, {"id": 2, "[bold]": "b"}]
     assert [one["row_count"] for one in shown["snapshots"]] == [1, 2]
     assert shown["info"]["owner"] == {"stream": "orders", "tenant": None, "source": "shop", "child": None}
     text = invoke(filled.root, "show", "orders").stdout
-    assert "[bold]" in text.splitlines()[2]
-    assert filled.names()[0] in text
+    assert "\nid      int64   1 | 2\n[bold]  string  a | b\n" in text
+    older, newer = filled.names()
+    assert text.index(newer) < text.index(older)
 
 
 def test_show_of_what_is_not_there_names_what_is(filled: Writer) -> None:
     result = invoke(filled.root, "show", "oders")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("Error: no dataset 'oders'")
-    assert "there are: orders" in result.stderr
+    assert result.stderr == f"Error: no dataset 'oders' in {filled.root}: did you mean orders?\n"
 
 
 RUN = RunRecord(
@@ -133,7 +147,16 @@ def test_runs_lists_the_last_ones_the_newest_first(tmp_path: Path) -> None:
     _, newest, older = invoke(tmp_path, "runs").stdout.splitlines()
     assert "failed" in newest
     assert "line 1 [x]" in newest
-    assert older.split()[-4:] == ["orders", "published", "1,234", "5"]
+    assert re.split("  +", older)[3:] == [
+        "ok",
+        "tap-shop",
+        "orders",
+        "published",
+        "1,234",
+        "0",
+        "+5 ~0 -0",
+        "-",
+    ]
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff"])
@@ -148,10 +171,12 @@ def test_a_broken_run_record_is_one_line(tmp_path: Path, content: bytes) -> None
 def test_a_broken_snapshot_is_one_line(filled: Writer) -> None:
     broken = filled.root / "raw/orders/99990101T000000000000Z.parquet"
     broken.write_bytes(b"PAR1")
-    for command in (["ls"], ["show", "orders"]):
-        result = invoke(filled.root, *command)
-        assert result.exit_code == 1
-        assert "cannot be read as Parquet" in result.stderr
+    result = invoke(filled.root, "show", "orders")
+    assert result.exit_code == 1
+    assert "cannot be read as Parquet" in result.stderr
+    (one,) = parsed(filled.root, "ls")  # which goes on with the others
+    assert [note["kind"] for note in one["notes"]] == ["unreadable"]
+    assert one["row_count"] is None
 
 
 def test_the_latest_of_many_datasets_is_united_by_pattern(tmp_path: Path) -> None:
@@ -168,7 +193,7 @@ def test_the_latest_of_many_datasets_is_united_by_pattern(tmp_path: Path) -> Non
     with pytest.raises(LakeError, match="no dataset matches"):
         lake.latest("*_customers")
     (one,) = [row for row in parsed(tmp_path, "ls") if row["dataset"] == "acme_orders"]
-    assert (one["source"], one["created_at"]) == (None, "2026-01-01T00:00:00+00:00")
+    assert (one["source"], one["created_at"]) == (None, "2026-01-01T00:00:00Z")
 
 
 def test_another_kind_of_store_is_refused() -> None:
@@ -192,6 +217,15 @@ def test_a_size_is_written_for_people(count: int, text: str) -> None:
     assert readable_bytes(count) == text
 
 
-def test_an_age_is_written_for_people() -> None:
-    assert readable_age("1970-01-01T00:00:00Z").endswith(" d")
-    assert readable_age("9999-01-01T00:00:00Z") == "0 s"
+TIMES = [(-5, "0 s"), (99, "99 s"), (100, "1 min"), (5999, "99 min"), (6000, "1 h"), (26 * 3600, "26 h")]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [*TIMES, (48 * 3600, "2 d"), (10**9, "11574 d")])
+def test_a_length_of_time_is_written_for_people(seconds: int, text: str) -> None:
+    assert readable_time(timedelta(seconds=seconds)) == text
+
+
+def test_a_trend_starts_at_zero_so_that_a_small_change_looks_small() -> None:
+    assert sparkline([500, 502, 20, 0]) == "██▁▁"
+    assert sparkline([0, 0]) == "▁▁"
+    assert sparkline([1, 8], PLAIN_BARS) == ".@"

@@ -1,6 +1,7 @@
 """What a run tells: its record, log lines, structured logs, and a table on a terminal."""
 
 import fcntl
+import hashlib
 import json
 import os
 import pty
@@ -8,6 +9,7 @@ import re
 import subprocess
 import sys
 
+from lake_parquet.readable import readable_bytes
 from lake_parquet.runs import DatasetSummary, RunRecord
 from tests.target.command import ENV, Place
 from tests.target.messages import (
@@ -50,6 +52,7 @@ def test_the_run_record_has_the_fields_that_the_design_names(place: Place) -> No
         "rows_quarantined": 0,
         "proof": "proven",
         "bytes": (place.root / path).stat().st_size,
+        "sha256": hashlib.sha256((place.root / path).read_bytes()).hexdigest(),
         "source": "shop",
         "base": None,
         "notes": [],
@@ -151,3 +154,15 @@ def test_a_run_that_is_broken_off_lists_its_streams_and_tells_the_error_once(pla
     assert "line 3 is no Singer message" in run["error"]
     assert [(one["dataset"], one["status"]) for one in run["datasets"]] == [("orders", "failed")]
     assert ended.err.count("no Singer message") == 1
+
+
+def test_a_run_tells_the_lakes_size_and_what_prune_would_free(place: Place) -> None:
+    lines = (ORDERS, change(1, "a"))
+    ended = place.good(*lines)
+    size = readable_bytes(place.summary("orders")["bytes"])
+    assert f"The lake holds {size} in 1 snapshot.\n" in ended.err
+    for day in range(1, 9):
+        copy = place.root / "raw/orders" / f"2026010{day}T000000000000Z.parquet"
+        copy.write_bytes(b"x" * 1000)
+    ended = place.good(*lines)
+    assert "in 9 snapshots; `lake prune` would free up to 2.0 kB.\n" in ended.err

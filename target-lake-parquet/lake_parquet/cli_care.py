@@ -1,0 +1,165 @@
+"""The commands that look after the lake: `check`, `verify`, `prune`."""
+
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+
+import click
+import msgspec
+
+from lake_parquet import prune, render
+from lake_parquet.cli_options import Age, Share, dataset_argument, open_lake, options
+from lake_parquet.health import ALARMS, Limits
+from lake_parquet.overview import look_at, look_at_runs
+from lake_parquet.readable import plural, readable_bytes
+from lake_parquet.render import Rows
+from lake_parquet.verify import Verified, verify
+
+ALARM = 1
+"""The exit code where something is wrong."""
+
+
+@click.command("check")
+@dataset_argument(pattern=True)
+@click.option("--max-age", type=Age(), default="26h", show_default=True, help="Older is an alarm.")
+@click.option(
+    "--max-drop", type=Share(), default="50%", show_default=True, help="A larger loss of rows is an alarm."
+)
+@click.option("--ignore", multiple=True, metavar="PATTERN", help="Leave these datasets out; may be repeated.")
+@options
+def check_lake(
+    pattern: str, max_age: timedelta, max_drop: float, ignore: tuple[str, ...], lake: str, *, as_json: bool
+) -> None:
+    """For cron: be silent, or fail with a line an alarm.
+
+    Alarms: a dataset that no run has read well for --max-age, that lost more of its rows than --max-drop,
+    was held or failed in its last run, holds stub data, cannot be read, or is not there at all.
+    """
+    found = open_lake(lake)
+    listing = found.listing(pattern)
+    for one in ignore:
+        listing = {name: names for name, names in listing.items() if not fnmatchcase(name, one)}
+    now = datetime.now(UTC)
+    seen = look_at_runs(found, pattern, list(listing), now)
+    seen.never = [one for one in seen.never if not any(fnmatchcase(one.dataset, each) for each in ignore)]
+    overviews = look_at(found, listing, seen, Limits(max_age, max_drop), now)
+    alarms = [
+        {"dataset": one.dataset, "alarm": note.kind, "text": note.text}
+        for one in overviews
+        for note in one.notes
+        if note.kind in ALARMS
+    ]
+    if not overviews:
+        alarms = [{"dataset": pattern, "alarm": "missing", "text": "no dataset matches"}]
+    if as_json:
+        render.show_json(alarms)
+    else:
+        render.show_lines(f"{one['alarm']}: {one['dataset']}: {one['text']}" for one in alarms)
+    if alarms:
+        raise click.exceptions.Exit(ALARM)
+
+
+@click.command("verify")
+@dataset_argument(pattern=True)
+@options
+def verify_lake(pattern: str, lake: str, *, as_json: bool) -> None:
+    """Read every file in full, and tell what is wrong.
+
+    Checksum, rows, types, names, child files, foreign files: a line a problem, and exit code 1 where there is
+    one. PATTERN picks datasets.
+    """
+    found = open_lake(lake)
+    results: list[Verified] = []
+    for one in verify(found, pattern):
+        results.append(one)
+        if not as_json:
+            render.show_lines(f"{one.path}: {problem}" for problem in one.problems)
+    if as_json:
+        render.show_json(msgspec.to_builtins(results))
+    bad = sum(bool(one.problems) for one in results)
+    size = readable_bytes(sum(one.bytes for one in results))
+    bare = sum(not one.has_checksum for one in results if one.row_count is not None)
+    rows = sum(one.row_count or 0 for one in results)
+    unsure = f"; {plural(bare, 'file')} without a recorded checksum" if bare else ""
+    render.say(
+        f"{plural(len(results), 'file')}, {plural(rows, 'row')}, {size} read: "
+        f"{plural(bad, 'file')} with problems{unsure}."
+    )
+    if bad or not results:
+        raise click.exceptions.Exit(ALARM)
+
+
+@click.command("prune")
+@dataset_argument(pattern=True)
+@click.option(
+    "--keep-last",
+    type=click.IntRange(1),
+    default=prune.KEEP_LAST,
+    show_default=True,
+    help="Keep the last N snapshots of each dataset.",
+)
+@click.option(
+    "--keep-daily",
+    type=click.IntRange(0),
+    default=prune.KEEP_DAILY,
+    show_default=True,
+    help="Keep the last snapshot of each of the last D days (UTC), too.",
+)
+@click.option(
+    "--grace",
+    type=Age(),
+    default="24h",
+    show_default=True,
+    help="Keep what was the latest so recently: queries may still read it.",
+)
+@click.option(
+    "--incomplete",
+    type=Age(),
+    metavar="AGE",
+    help="Rows kept aside in .incomplete go too, if older.",
+)
+@click.option("--yes", is_flag=True, help="Remove. Without it nothing is removed, only listed.")
+@options
+def prune_lake(  # noqa: PLR0913 - one parameter an option
+    pattern: str,
+    keep_last: int,
+    keep_daily: int,
+    grace: timedelta,
+    incomplete: timedelta | None,
+    lake: str,
+    *,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """List old snapshots that may go; --yes removes.
+
+    Never the latest, nor what a running run, a recent query or a kept parent needs. PATTERN picks datasets.
+    """
+    found = open_lake(lake)
+    now = datetime.now(UTC)
+    going = prune.plan(found, pattern, prune.Policy(keep_last, keep_daily), now, grace)
+    aside = prune.kept_aside_before(found, now - incomplete) if incomplete is not None else []
+    if yes:
+        prune.remove(found, going)
+        for run in aside:
+            found.remove_kept_aside(run)
+    size = sum(one.bytes for one in going)
+    if as_json:
+        render.show_json(
+            {
+                "removed": yes,
+                "bytes": size,
+                "snapshots": [{"path": one.path, "bytes": one.bytes} for one in going],
+                "incomplete": aside,
+            }
+        )
+        return
+    table = Rows(render.columns("snapshot, >size"))
+    for one in going:
+        table.add(one.path, readable_bytes(one.bytes))
+    for run in aside:
+        table.add(f".incomplete/{run}", "")
+    if table.rows:
+        table.show()
+    what = f"{plural(len(going), 'snapshot')}, {readable_bytes(size)}"
+    what += f", and the rows that {plural(len(aside), 'run')} kept aside" if aside else ""
+    render.say(f"Removed {what}." if yes else f"{what} may go; nothing was removed: --yes removes.")

@@ -1,0 +1,347 @@
+"""The commands that look into the lake: `ls`, `show`, `sql`, `diff`, `runs`."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from fnmatch import fnmatchcase
+from typing import Any
+
+import click
+import msgspec
+import polars as pl
+
+from lake_parquet import render
+from lake_parquet.cli_options import Age, Share, dataset_argument, open_lake, options
+from lake_parquet.column_types import drift, type_name
+from lake_parquet.diff import Diff
+from lake_parquet.health import KINDS, Limits, age_at
+from lake_parquet.overview import Overview, look_at, look_at_runs
+from lake_parquet.readable import plural, readable_bytes, readable_time, sparkline
+from lake_parquet.render import Rows
+from lake_parquet.runs import DatasetSummary, RunRecord
+from lake_parquet.snapshots import Snapshot
+from lake_parquet.when import LATEST, PREVIOUS
+
+TERMINAL_ROWS = 60
+"""Datasets that `lake ls` lists on a terminal, the worst first; a pipe gets them all."""
+
+EXAMPLES = 60
+"""Characters of a value, or of a column's examples, that are shown."""
+
+TOLD = 10
+"""Odd datasets that are explained in full below the table."""
+
+STYLES: dict[str, str] = {
+    kind: "bold red" if kind in ("unreadable", "failed", "held") else "yellow" for kind in KINDS
+}
+
+
+@click.command("ls")
+@dataset_argument(pattern=True)
+@click.option("--max-age", type=Age(), default="26h", show_default=True, help="Older is noted as stale.")
+@click.option(
+    "--max-drop", type=Share(), default="50%", show_default=True, help="A larger loss of rows is noted."
+)
+@click.option("--all", "every", is_flag=True, help=f"On a terminal, list more than {TERMINAL_ROWS} datasets.")
+@options
+def list_datasets(pattern: str, max_age: timedelta, max_drop: float, lake: str, **flags: bool) -> None:
+    """List datasets: rows, last run, age, what is odd.
+
+    PATTERN such as '*_orders' or 'acme_*' picks some. Grouped by tenant and source, the odd ones first.
+    """
+    found = open_lake(lake)
+    listing = found.listing(pattern)
+    now = datetime.now(UTC)
+    seen = look_at_runs(found, pattern, list(listing), now)
+    overviews = look_at(found, listing, seen, Limits(max_age, max_drop), now)
+    if flags["as_json"]:
+        render.show_json([_plain(one) for one in overviews])
+        return
+    if not overviews:
+        render.say(f"The lake at {lake} is empty." if pattern == "*" else f"No dataset matches {pattern!r}.")
+        return
+    render.say(_headline(lake, overviews, seen.newest, now))
+    is_cut = render.on_terminal() and not flags["every"] and len(overviews) > TERMINAL_ROWS
+    shown = sorted(overviews, key=lambda one: one.rank)[:TERMINAL_ROWS] if is_cut else overviews
+    _show_datasets([one for one in overviews if one in shown] if is_cut else overviews, now)
+    if is_cut:
+        rest = len(overviews) - TERMINAL_ROWS
+        render.say(f"\n... and {rest:,} more: lake ls 'PATTERN' picks some, --all lists them all.")
+    if render.on_terminal():
+        _explain(overviews)
+
+
+def _plain(one: Overview) -> dict[str, Any]:
+    facts: dict[str, Any] = msgspec.to_builtins(one)
+    return facts
+
+
+def _headline(lake: str, overviews: list[Overview], newest: RunRecord | None, now: datetime) -> str:
+    rows = sum(one.row_count or 0 for one in overviews)
+    size = readable_bytes(sum(one.bytes for one in overviews))
+    lines = [
+        f"{lake}: {plural(len(overviews), 'dataset')}, {plural(rows, 'row')}, {size} in the latest snapshots"
+    ]
+    if newest is not None:
+        ago = readable_time(age_at(newest.finished_at or newest.started_at, now))
+        error = f": {newest.error}" if newest.error else ""
+        lines.append(f"last run {ago} ago: {newest.status}{error}")
+    counts = {kind: sum(any(note.kind == kind for note in one.notes) for one in overviews) for kind in KINDS}
+    odd = [f"{count} {kind}" for kind, count in counts.items() if count]
+    lines.append("odd: " + ", ".join(odd) if odd else "nothing odd")
+    return "; ".join(lines) + "."
+
+
+def _show_datasets(overviews: list[Overview], now: datetime) -> None:
+    columns = render.columns("dataset, >rows, trend, last run, >size, >cols, >age, |source, notes")
+    table = Rows(columns, styles=STYLES)
+    group = None
+    for one in overviews:
+        if (one.tenant, one.source) != group:
+            group = (one.tenant, one.source)
+            table.head(" / ".join(filter(None, group)) or "no source named")
+        table.add(
+            one.dataset,
+            "?" if one.row_count is None else f"{one.row_count:,}",
+            sparkline(one.trend, render.bars()),
+            _last_run(one.last_run),
+            readable_bytes(one.bytes),
+            "?" if one.columns is None else str(one.columns),
+            readable_time(age_at(one.read_at, now)),
+            one.source or "",
+            ", ".join(note.kind for note in one.notes),
+        )
+    table.show()
+
+
+def _last_run(one: DatasetSummary | None) -> str:
+    if one is None:
+        return "-"
+    if one.status != "published":
+        return one.status
+    return _changes(one.rows_added, one.rows_updated, one.rows_deleted)
+
+
+def _changes(added: int, changed: int | None, deleted: int) -> str:
+    """`+38 ~3 -0`: added, changed, deleted; `?` where rows have no keys to be told apart by."""
+    return f"+{added:,} ~{'?' if changed is None else f'{changed:,}'} -{deleted:,}"
+
+
+def _explain(overviews: list[Overview]) -> None:
+    """Says in full what is odd."""
+    told = sorted(((note, one) for one in overviews for note in one.notes), key=lambda pair: pair[0].rank)
+    if not told:
+        return
+    render.say("")
+    for note, one in told[:TOLD]:
+        render.say(render.one_line(f"{note.kind}: {one.dataset}: {note.text}"))
+    if len(told) > TOLD:
+        render.say(f"... and {len(told) - TOLD} more; lake ls --json has them all.")
+
+
+@click.command("show")
+@dataset_argument()
+@click.option("--last", default=10, show_default=True, help="How many snapshots to list.")
+@options
+def show_dataset(dataset: str, last: int, lake: str, *, as_json: bool) -> None:
+    """Show one dataset: columns, examples, snapshots."""
+    found = open_lake(lake)
+    names = found.names(dataset)
+    latest = found.read(dataset, names[-1])
+    history = [found.read(dataset, name) for name in names[-last:]]
+    sample = latest.scan().head(5).collect()
+    if as_json:
+        _show_json(latest, history, len(names), sample)
+        return
+    info = latest.info
+    facts = {"dataset": dataset, "rows": f"{latest.row_count:,}", "size": readable_bytes(latest.size)}
+    if info is not None:
+        facts |= {
+            "owner": str(info.owner),
+            "source": "_".join(filter(None, (info.owner.source, info.origin))),
+            "account": info.account or "",
+            "keys": ", ".join(info.keys),
+            "loaded as": info.load_method,
+            "child datasets": ", ".join(info.children),
+            "run": info.run_id,
+        }
+    table = Rows(render.columns("fact, value"))
+    for name, value in facts.items():
+        if value:
+            table.add(name, value)
+    table.show()
+    _show_columns(latest, sample)
+    _show_history(history, len(names))
+
+
+def _show_json(latest: Snapshot, history: list[Snapshot], count: int, sample: pl.DataFrame) -> None:
+    render.show_json(
+        {
+            "dataset": latest.dataset,
+            "columns": _columns(latest),
+            "json_columns": list(latest.info.json_columns) if latest.info else [],
+            "snapshot_count": count,
+            "snapshots": [
+                {"path": one.path, "row_count": one.row_count, "bytes": one.size} for one in history
+            ],
+            "info": msgspec.to_builtins(latest.info) if latest.info else None,
+            "sample": sample.to_dicts(),
+        }
+    )
+
+
+def _columns(latest: Snapshot) -> dict[str, str]:
+    return {
+        name: type_name(dtype) for name, dtype in zip(latest.schema.names, latest.schema.types, strict=True)
+    }
+
+
+def _show_columns(latest: Snapshot, sample: pl.DataFrame) -> None:
+    json_columns = set(latest.info.json_columns) if latest.info else set()
+    table = Rows(render.columns("column, type, examples"))
+    for name, kind in _columns(latest).items():
+        values = [str(value) for value in sample[name].unique(maintain_order=True) if value is not None]
+        table.add(
+            name,
+            kind + (" (JSON text)" if name in json_columns else ""),
+            render.shortened(" | ".join(values), EXAMPLES),
+        )
+    _gap()
+    table.show()
+
+
+def _show_history(history: list[Snapshot], count: int) -> None:
+    table = Rows(render.columns("snapshot, >rows, >change, >size, run, columns"))
+    for number, one in enumerate(history):
+        before = history[number - 1] if number else None
+        change = f"{one.row_count - before.row_count:+,}" if before else ""
+        changed = drift(before.schema, one.schema) if before else None
+        run = one.info.run_id if one.info else ""
+        table.add(one.name, f"{one.row_count:,}", change, readable_bytes(one.size), run, changed or "")
+    table.rows.reverse()
+    _gap()
+    table.show()
+    if count > len(history):
+        render.say(f"... and {count - len(history)} older snapshots; --last shows more.")
+
+
+def _gap() -> None:
+    render.show_text("\n")
+
+
+@click.command("sql")
+@click.argument("query", required=False)
+@click.option("--open", "interactive", is_flag=True, help="Open a shell for queries.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, as in a pipe.")
+@options
+def query_lake(query: str | None, lake: str, **flags: bool) -> None:
+    r"""Query the latest rows by SQL.
+
+    DuckDB answers; every dataset is a view, and nothing can be written.
+
+    \b
+    lake sql "select count(*) from acme_shopify_orders"
+    lake sql "select _tenant, count(*) from latest('*_shopify_orders') group by all"
+    """
+    from lake_parquet.sql import Sql  # noqa: PLC0415 - DuckDB is an extra, and slow to import
+
+    if not query and not flags["interactive"]:
+        raise click.UsageError('Give a query, as in: lake sql "from acme_shopify_orders", or --open.')
+    sql = Sql(open_lake(lake))
+    if query:
+        sql.show(query, as_json=flags["as_json"], as_csv=flags["as_csv"])
+    if flags["interactive"]:
+        from lake_parquet.shell import Shell  # noqa: PLC0415 - the same
+
+        Shell(sql).run()
+
+
+@click.command("diff")
+@dataset_argument()
+@click.argument("a", default=PREVIOUS)
+@click.argument("b", default=LATEST)
+@click.option("--rows", default=5, show_default=True, help="How many rows of each kind to show.")
+@options
+def diff_snapshots(dataset: str, a: str, b: str, lake: str, *, rows: int, as_json: bool) -> None:
+    """Show rows added, changed, deleted between A and B.
+
+    A and B: latest, previous, a date (its end, UTC), a time, or a snapshot's name. Default: what the latest
+    changed.
+    """
+    found = open_lake(lake).diff(dataset, a, b)
+    sample = found.sample(rows)
+    if as_json:
+        facts = {"dataset": dataset, "a": found.a.path, "b": found.b.path, "keys": list(found.keys)}
+        render.show_json(facts | found.counts | {"columns": found.columns, "rows": sample})
+        return
+    by = f"by {', '.join(found.keys)}" if found.keys else "as whole rows, for want of keys"
+    render.say(f"{dataset}, {found.a.name} to {found.b.name}, compared {by}")
+    if found.columns:
+        render.say(f"columns {found.columns}")
+    render.say(", ".join(f"{count:,} {what}" for what, count in found.counts.items()))
+    render.show_lines(_diff_lines(found, sample))
+
+
+def _diff_lines(found: Diff, sample: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """A line a row: `+` added, `~` changed with what it was, `-` deleted."""
+    for sign, what in (("+", "added"), ("-", "deleted")):
+        for row in sample[what]:
+            yield f"{sign} " + ", ".join(f"{name}={_cell(value)}" for name, value in row.items())
+    for pair in sample["changed"]:
+        before, after = pair["before"], pair["after"]
+        keys = ", ".join(f"{name}={_cell(after[name])}" for name in found.keys)
+        changes = ", ".join(
+            f"{name}: {_cell(before[name])} -> {_cell(value)}"
+            for name, value in after.items()
+            if value != before[name]
+        )
+        yield f"~ {keys}  {changes}"
+
+
+def _cell(value: object) -> str:
+    return "null" if value is None else render.shortened(str(value), EXAMPLES)
+
+
+@click.command("runs")
+@dataset_argument(pattern=True)
+@click.option("--last", default=20, show_default=True, help="How many runs to show.")
+@options
+def list_runs(pattern: str, last: int, lake: str, *, as_json: bool) -> None:
+    """List what the last runs did.
+
+    The newest first; PATTERN picks datasets.
+    """
+    runs = open_lake(lake).runs()
+    if pattern != "*":
+        for run in runs:
+            run.datasets = [one for one in run.datasets if fnmatchcase(one.dataset, pattern)]
+        runs = [run for run in runs if run.datasets]
+    runs = runs[-last:] if last > 0 else []
+    if as_json:
+        render.show_json(msgspec.to_builtins(runs))
+        return
+    columns = "|started, |>took, |run, |status, |tap, dataset, what, >rows, >read, changes, *note"
+    styles = {"failed": "bold red", "held": "bold red"}
+    table = Rows(render.columns(columns), styles=styles)
+    for run in reversed(runs):
+        took = age_at(run.started_at, datetime.fromisoformat(run.finished_at)) if run.finished_at else None
+        first = (
+            run.started_at[:19] + "Z",
+            readable_time(took) if took is not None else "",
+            run.run_id,
+            run.status,
+            run.tap or "",
+        )
+        table.head(f"{run.started_at[:19]}Z {run.status}")
+        if not run.datasets:
+            table.add(*first, "", "", "", "", "", run.error or "")
+        for one in run.datasets:
+            table.add(*first, *_of_run(one))
+    table.show()
+
+
+def _of_run(one: DatasetSummary) -> tuple[str, ...]:
+    changes = (
+        _changes(one.rows_added, one.rows_updated, one.rows_deleted) if one.status == "published" else ""
+    )
+    rows, read = f"{one.row_count:,}", f"{one.rows_read:,}"
+    return (one.dataset, one.status, rows, read, changes, one.notes[0] if one.notes else "")

@@ -1,0 +1,144 @@
+"""SQL in, rows out: DuckDB over the latest snapshot of every dataset. Nothing can be written."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from lake_parquet import paths, render
+from lake_parquet.errors import LakeError
+from lake_parquet.lake import Lake
+from lake_parquet.render import Column, Rows
+
+if TYPE_CHECKING:
+    import duckdb
+
+MOST_VIEWS = 300
+"""In a larger lake only datasets that the query names become views: each one opens a file."""
+
+TERMINAL_ROWS = 200
+"""Rows that a terminal shows; a pipe gets them all."""
+
+LATEST_MACRO = """
+create macro latest(pattern) as table from read_parquet(
+  list_filter(getvariable('newest'), lambda file: parse_path(file)[-2] glob pattern), union_by_name = true)
+"""
+
+
+class Sql:
+    """A DuckDB database in memory whose views are the lake's datasets.
+
+    `latest('*_shopify_orders')` is a table function that unites the datasets a pattern matches.
+    """
+
+    def __init__(self, lake: Lake) -> None:
+        """Lists the lake's datasets.
+
+        Raises:
+            LakeError: DuckDB is not installed, or the lake stands in an object store.
+        """
+        try:
+            import duckdb  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise LakeError(
+                "lake sql needs DuckDB: pip install 'singerlake-target-lake-parquet[sql]'"
+            ) from error
+        if "://" in lake.store.address(paths.RAW):
+            raise LakeError(
+                f"lake sql reads lakes in folders, and {lake.store.url} is an object store: "
+                "use Lake.latest and Polars"
+            )
+        self._duckdb = duckdb
+        self.lake = lake
+        self.listing = lake.listing()
+        self._viewed: set[str] = set()
+        self.connection = self._connect()
+
+    def _connect(self) -> "duckdb.DuckDBPyConnection":
+        """Opens a database that may read the latest files, and nothing else of this machine."""
+        connection = self._duckdb.connect()
+        newest = [self.lake.location(dataset, names[-1]) for dataset, names in self.listing.items()]
+        connection.execute("set variable newest = $files::varchar[]", {"files": newest})
+        connection.execute(LATEST_MACRO)
+        connection.execute("set allowed_paths = $files::varchar[]", {"files": newest})
+        connection.execute("set enable_external_access = false")
+        return connection
+
+    def run(self, query: str) -> tuple[list[str], "duckdb.DuckDBPyConnection"]:
+        """Runs a query: the names of its columns, and where its rows are fetched from.
+
+        Raises:
+            LakeError: the query is wrong, or would do anything but read.
+        """
+        error = self._duckdb.Error
+        try:
+            for statement in self.connection.extract_statements(query):
+                if statement.type.name not in ("SELECT", "EXPLAIN", "VARIABLE_SET"):
+                    raise LakeError(f"the lake is read only here: {statement.type.name} is refused")
+            self._view(query)
+            result = self.connection.execute(query)
+        except error as problem:
+            raise LakeError(str(problem).strip()) from problem
+        return [column[0] for column in result.description or []], result
+
+    def _view(self, query: str) -> None:
+        """Makes views of the datasets: of all, or in a large lake of those that the query names."""
+        words = set(re.findall(r"[\w-]+", query.lower()))
+        for dataset, names in self.listing.items():
+            if dataset in self._viewed or (len(self.listing) > MOST_VIEWS and dataset.lower() not in words):
+                continue
+            name, path = dataset.replace('"', '""'), self.lake.location(dataset, names[-1]).replace("'", "''")
+            self.connection.execute(f"create view \"{name}\" as from read_parquet('{path}')")
+            self._viewed.add(dataset)
+
+    def show(self, query: str, *, as_json: bool = False, as_csv: bool = False) -> None:
+        """Runs a query and prints its rows: a table on a terminal, CSV in a pipe.
+
+        Raises:
+            LakeError: the query is wrong, or would do anything but read.
+        """
+        names, result = self.run(query)
+        try:
+            if as_json:
+                rows = (map(_plain, row) for row in result.fetchall())
+                render.show_json([dict(zip(names, row, strict=True)) for row in rows])
+            elif as_csv or not render.on_terminal():
+                render.show_text(_csv([names]))
+                while block := result.fetchmany(10_000):
+                    render.show_text(_csv(block))
+            else:
+                _show_table(names, result.fetchmany(TERMINAL_ROWS + 1))
+        except self._duckdb.Error as problem:
+            raise LakeError(str(problem).strip()) from problem
+
+
+def _csv(rows: Sequence[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([_text(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _plain(value: object) -> object:
+    """The value with its moments in UTC: DuckDB hands them over in this machine's time zone."""
+    if isinstance(value, datetime):
+        moment = value.astimezone(UTC) if value.tzinfo else value
+        return moment.isoformat().replace("+00:00", "Z")
+    return value
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return json.dumps(value, default=str) if isinstance(value, list | dict) else str(_plain(value))
+
+
+def _show_table(names: list[str], rows: list[tuple[Any, ...]]) -> None:
+    table = Rows([Column(name) for name in names])
+    for row in rows[:TERMINAL_ROWS]:
+        table.add(*(render.one_line(_text(value)) for value in row))
+    table.show()
+    if len(rows) > TERMINAL_ROWS:
+        render.say(f"... and more; a pipe gets all rows, or say LIMIT. {TERMINAL_ROWS} are shown.")
