@@ -46,8 +46,8 @@ format: setup ## Rewrite what the formatter and the linter can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: setup ## Speed, as ratios measured in one run
-	@$(BIN)/python benchmarks/run.py
+bench: setup ## Speed and memory, as ratios measured in one run (ARGS="--scale 0.1 --no-peers")
+	@$(BIN)/python -m benchmarks.run $(ARGS)
 
 constraints: setup ## Resolve anew and rewrite constraints.txt
 	@$(BIN)/python scripts/constraints.py

@@ -1,15 +1,29 @@
-"""Deterministic Singer streams to measure with: nested orders, and narrow rows.
+"""Deterministic Singer streams to measure with: nested orders, and narrow rows, plain and varied.
 
-python benchmarks/streams.py orders 100000 > orders.jsonl
+    python benchmarks/streams.py orders 100000 > orders.jsonl
+    python benchmarks/streams.py narrow 1000000 interleaved > two.jsonl
+
+Every key is distinct, every stream ends with the STATE that closes it. Numbers alone decide what a record
+holds: the same call gives the same bytes, on every machine.
 """
 
-import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 START = datetime(2026, 1, 1, tzinfo=UTC)
+ODD_EVERY = 10_000
+"""Records between two odd ones; the first stands in the middle of such a stretch."""
+
+STATE_EVERY = 100
+REPEATED = 2_000
+"""Records in the part that `repeated` writes over and over under new keys."""
+
+LONG_LINE_BYTES = 20_000_000
+
 TEXT = {"type": ["string", "null"]}
 NUMBER = {"type": ["number", "null"]}
 INTEGER = {"type": ["integer", "null"]}
@@ -55,12 +69,19 @@ NARROW = {
     "updated_at": MOMENT,
 }
 
+Record = dict[str, Any]
+Change = Callable[[Record, int], Record]
 
-def _money(number: int) -> dict[str, Any]:
+
+def _moment(number: int) -> str:
+    return (START + timedelta(seconds=number)).isoformat()
+
+
+def _money(number: int) -> Record:
     return {"amount": number % 100_000 / 100, "currency_code": "EUR"}
 
 
-def _address(number: int) -> dict[str, Any]:
+def _address(number: int) -> Record:
     return {
         "first_name": f"First{number % 997}",
         "last_name": f"Last{number % 1009}",
@@ -71,9 +92,9 @@ def _address(number: int) -> dict[str, Any]:
     }
 
 
-def order(number: int) -> dict[str, Any]:
-    """An order with one to five line items, about 1.7 kB of JSON."""
-    moment = (START + timedelta(seconds=number)).isoformat()
+def order(number: int) -> Record:
+    """An order with one to five line items, about 1.3 kB of JSON."""
+    moment = _moment(number)
     items = [
         {
             "id": number * 10 + position,
@@ -104,49 +125,189 @@ def order(number: int) -> dict[str, Any]:
     }
 
 
-def narrow(number: int) -> dict[str, Any]:
+def narrow(number: int) -> Record:
     """A row of five columns."""
-    moment = (START + timedelta(seconds=number)).isoformat()
     return {
         "id": number,
         "name": f"name {number}",
         "amount": number / 8,
         "is_open": number % 2 == 0,
-        "updated_at": moment,
+        "updated_at": _moment(number),
     }
 
 
-KINDS: dict[str, tuple[dict[str, Any], Callable[[int], dict[str, Any]]]] = {
+KINDS: dict[str, tuple[Record, Callable[[int], Record]]] = {
     "orders": (ORDERS, order),
     "narrow": (NARROW, narrow),
 }
 
 
-def messages(kind: str, count: int) -> Iterator[dict[str, Any]]:
-    """A whole stream: SCHEMA, `count` RECORDs, and a STATE that closes it."""
-    properties, record = KINDS[kind]
-    schema = {"type": "object", "properties": properties}
-    yield {
-        "type": "SCHEMA",
-        "stream": kind,
-        "schema": schema,
-        "key_properties": ["id"],
-        "bookmark_properties": ["updated_at"],
-    }
-    for number in range(count):
-        yield {
-            "type": "RECORD",
-            "stream": kind,
-            "record": record(number),
-            "time_extracted": "2026-01-01T00:00:00Z",
+def _line(message: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(message) + b"\n"
+
+
+def _schema(stream: str, properties: Record) -> bytes:
+    return _line(
+        {
+            "type": "SCHEMA",
+            "stream": stream,
+            "schema": {"type": "object", "properties": properties},
+            "key_properties": ["id"],
+            "bookmark_properties": ["updated_at"],
         }
-    bookmark = {
-        "replication_key": "updated_at",
-        "replication_key_value": (START + timedelta(seconds=count)).isoformat(),
-    }
-    yield {"type": "STATE", "value": {"bookmarks": {kind: bookmark}}}
+    )
+
+
+def _record(stream: str, record: Record) -> bytes:
+    extracted = "2026-01-01T00:00:00Z"
+    return _line({"type": "RECORD", "stream": stream, "record": record, "time_extracted": extracted})
+
+
+def _state(streams: list[str], number: int) -> bytes:
+    bookmark = {"replication_key": "updated_at", "replication_key_value": _moment(number)}
+    return _line({"type": "STATE", "value": {"bookmarks": dict.fromkeys(streams, bookmark)}})
+
+
+def plain(kind: str, count: int) -> Iterator[bytes]:
+    """One stream: SCHEMA, `count` RECORDs, STATE."""
+    return _changed(kind, count)
+
+
+def states(kind: str, count: int) -> Iterator[bytes]:
+    """The plain stream, with a STATE after every 100 records."""
+    properties, record = KINDS[kind]
+    yield _schema(kind, properties)
+    for number in range(count):
+        yield _record(kind, record(number))
+        if number % STATE_EVERY == STATE_EVERY - 1:
+            yield _state([kind], number)
+    yield _state([kind], count)
+
+
+def interleaved(kind: str, count: int) -> Iterator[bytes]:
+    """The plain stream's records dealt to two streams: A B A B."""
+    return _dealt(kind, count, 2)
+
+
+def fifty(kind: str, count: int) -> Iterator[bytes]:
+    """The plain stream's records dealt to fifty streams, one after the other."""
+    return _dealt(kind, count, 50)
+
+
+def _dealt(kind: str, count: int, hands: int) -> Iterator[bytes]:
+    properties, record = KINDS[kind]
+    names = [f"{kind}_{hand:02d}" for hand in range(hands)]
+    for name in names:
+        yield _schema(name, properties)
+    for number in range(count):
+        yield _record(names[number % hands], record(number))
+    yield _state(names, count)
+
+
+def coerced(kind: str, count: int) -> Iterator[bytes]:
+    """One value of another type in every 10,000 records, nothing lost: 7.0 for an integer, 7 for text."""
+
+    def change(record: Record, number: int) -> Record:
+        if not is_odd(number):
+            return record
+        is_first = number // ODD_EVERY % 2 == 0
+        return record | ({"id": float(number)} if is_first else {"name": number})
+
+    return _changed(kind, count, change)
+
+
+def bad(kind: str, count: int) -> Iterator[bytes]:
+    """One record in every 10,000 that cannot be kept: its moment is none."""
+
+    def change(record: Record, number: int) -> Record:
+        return record | {"updated_at": "not a moment"} if is_odd(number) else record
+
+    return _changed(kind, count, change)
+
+
+def untyped(kind: str, count: int) -> Iterator[bytes]:
+    """The plain stream with one more column, of no declared type: an object in every record."""
+
+    def change(record: Record, number: int) -> Record:
+        return record | {"extra": {"channel": "web", "score": number % 7, "notes": ["x", None]}}
+
+    return _changed(kind, count, change, extra={})
+
+
+def is_odd(number: int) -> bool:
+    """Whether the record of this number is an odd one in `coerced` and `bad`."""
+    return number % ODD_EVERY == ODD_EVERY // 2
+
+
+def _same(record: Record, _number: int) -> Record:
+    return record
+
+
+def _changed(kind: str, count: int, change: Change = _same, **more: Any) -> Iterator[bytes]:  # noqa: ANN401
+    properties, record = KINDS[kind]
+    yield _schema(kind, properties | more)
+    for number in range(count):
+        yield _record(kind, change(record(number), number))
+    yield _state([kind], count)
+
+
+def no_records(kind: str, _count: int) -> Iterator[bytes]:
+    """SCHEMA and STATE alone."""
+    return plain(kind, 0)
+
+
+def nothing(_kind: str, _count: int) -> Iterator[bytes]:
+    """Not one byte."""
+    return iter(())
+
+
+def repeated(kind: str, count: int) -> Iterator[bytes]:
+    """About the plain stream, written fast: the first records come again and again under new keys.
+
+    `count` is rounded up to whole repetitions. Gigabytes take seconds.
+    """
+    properties, record = KINDS[kind]
+    yield _schema(kind, properties)
+    mark = "\0key"
+    lines = b"".join(_record(kind, {**record(number), "id": mark}) for number in range(REPEATED))
+    form = lines.replace(b"%", b"%%").replace(msgspec.json.encode(mark), b"%d")
+    for first in range(0, count, REPEATED):
+        yield form % tuple(range(first, first + REPEATED))
+    yield _state([kind], count)
+
+
+def long_line(kind: str, count: int) -> Iterator[bytes]:
+    """The plain stream, with one record of 20 MB in its middle: a name of that length."""
+
+    def change(record: Record, number: int) -> Record:
+        return record | {"name": "x" * LONG_LINE_BYTES} if number == count // 2 else record
+
+    return _changed(kind, count, change)
+
+
+VARIANTS: dict[str, Callable[[str, int], Iterator[bytes]]] = {
+    one.__name__: one
+    for one in (
+        plain,
+        interleaved,
+        fifty,
+        states,
+        coerced,
+        bad,
+        untyped,
+        no_records,
+        nothing,
+        repeated,
+        long_line,
+    )
+}
+
+
+def main(kind: str, count: str, variant: str = "plain") -> None:
+    """Writes a stream to stdout."""
+    for line in VARIANTS[variant](kind, int(count)):
+        sys.stdout.buffer.write(line)
 
 
 if __name__ == "__main__":
-    for message in messages(sys.argv[1], int(sys.argv[2])):
-        sys.stdout.write(json.dumps(message, separators=(",", ":")) + "\n")
+    main(*sys.argv[1:])
