@@ -390,6 +390,7 @@ def _summary(
         path=latest.path if latest else None,
         row_count=latest.row_count if latest else 0,
         rows_read=member.rows_read,
+        rows_quarantined=member.rows_quarantined,
         proof=facts.proof,
         bytes=latest.size if latest else 0,
         source=f"{source}_{facts.origin}" if source and facts.origin else source or facts.origin,

@@ -10,6 +10,17 @@ class LakeError(Exception):
 
     exit_code = 1
 
+    def __init__(self, message: str) -> None:
+        """Takes the message as one line that no terminal obeys: it may hold a stranger's names."""
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """Writes what does not print (line ends, terminal commands, half characters) as Python's `ascii` does."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
 
 class UsageError(LakeError):
     """The command was asked for something that cannot be: a bad setting, a missing file."""

@@ -17,6 +17,7 @@ class Member:
     parents: tuple[str, ...] = ()
     json_columns: tuple[str, ...] = ()
     rows_read: int = 0
+    rows_quarantined: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,17 @@ def give_name(file: Path, name: Path) -> None:
         raise
 
 
+def append_private(path: Path, data: bytes) -> None:
+    """Adds to a file that, like its folder, its owner alone may read; durable once it is synced."""
+    if not path.parent.exists():
+        make_folder(path.parent.parent)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        sync_folder(path.parent.parent)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Writes a small file so that it is there whole or not at all; an older one of that name is replaced."""
     make_folder(path.parent)

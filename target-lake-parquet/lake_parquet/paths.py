@@ -8,6 +8,7 @@
 <lake_root>/.staging/<run_id>/                               a running run's rows, not yet published
 <lake_root>/.staging/lock                                    held while such a folder comes or goes
 <lake_root>/.incomplete/<run_id>/<dataset>.parquet           rows kept aside: no proof of completeness
+<lake_root>/.quarantine/<run_id>/<dataset>.jsonl             records that could not be stored
 """
 
 import hashlib
@@ -24,6 +25,7 @@ PENDING = f"{META}/pending"
 STAGING = ".staging"
 STAGING_LOCK = ".staging/lock"
 INCOMPLETE = ".incomplete"
+QUARANTINE = ".quarantine"
 SUFFIX = ".parquet"
 SEPARATOR = "__"
 DATASET_TEMPLATE = "{tenant}_{source}_{stream}"

@@ -20,6 +20,7 @@ class DatasetSummary(msgspec.Struct, kw_only=True):
     `path` is the latest snapshot after the run (relative to the lake's root), `row_count` its rows, `bytes`
     its size. `rows_added`, `rows_updated` and `rows_deleted` compare it with `base`; `rows_updated` is null
     where rows have no keys and cannot be told apart. `sha256` is the file's, where this run published it.
+    `rows_quarantined` are records that were set aside; `rows_read` does not count them.
     """
 
     dataset: str

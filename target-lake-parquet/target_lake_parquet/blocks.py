@@ -1,21 +1,21 @@
 """RECORD lines of a stream in, typed frames out: the fast way where it is sure, else the exact one. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
-import msgspec
 import polars as pl
 
 from lake_parquet.merge import DELETED_AT
 from target_lake_parquet.columns import Column, Kind, Table
 from target_lake_parquet.decode import BadRecord, Decoded, decode, full_name
 from target_lake_parquet.fast import FastPlan, decode_fast, plan_of
-from target_lake_parquet.messages import Rows, record_of
+from target_lake_parquet.messages import MAX_DEPTH, Rows, record_of
 from target_lake_parquet.metadata import read_envelopes
 from target_lake_parquet.picked import pieces, undeclared_places
+from target_lake_parquet.unreadable import explain
 from target_lake_parquet.values import dtype_of
 
 if TYPE_CHECKING:
@@ -36,17 +36,32 @@ UNSURE = (Kind.NUMBER, Kind.JSON)
 _DELETED = f'"{DELETED_AT}"'.encode()
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Which records are bad, and whether they are taken out so that the others can be stored."""
+
+    max_depth: int = MAX_DEPTH
+    refuses_undeclared: bool = False
+    sets_aside: bool = False
+
+
 class BlockDecoder:
     """Decodes the records of one stream, under one SCHEMA."""
 
     def __init__(
-        self, table: Table, validator: "Validator | None" = None, *, reads_envelopes: bool = False
+        self,
+        table: Table,
+        rules: Rules | None = None,
+        *,
+        validator: "Validator | None" = None,
+        reads_envelopes: bool = False,
     ) -> None:
         """Plans both ways for `table`; either can validate records first, and read their envelopes too."""
         self.table = table
+        self.rules = rules or Rules()
         self._validator = validator
         self._reads_envelopes = reads_envelopes
-        self._plan = plan_of(table, reads_envelopes=reads_envelopes)
+        self._plan = plan_of(table, reads_envelopes=reads_envelopes, max_depth=self.rules.max_depth)
         self._pause = 0
         self._declares_deletes = any(column.path == (DELETED_AT,) for column in table.columns)
 
@@ -55,7 +70,9 @@ class BlockDecoder:
         """Decodes blocks with the mark of deleted rows, which many taps do not declare in their SCHEMA."""
         mark = Column(DELETED_AT, (DELETED_AT,), Kind.TIMESTAMP)
         table = replace(self.table, columns=(*self.table.columns, mark))
-        return BlockDecoder(table, self._validator, reads_envelopes=self._reads_envelopes)
+        return BlockDecoder(
+            table, self.rules, validator=self._validator, reads_envelopes=self._reads_envelopes
+        )
 
     def decode(self, rows: Sequence[Rows]) -> Iterator[Decoded]:
         """Decodes runs of RECORD lines, in order; several frames a table may come of them."""
@@ -86,7 +103,7 @@ class BlockDecoder:
                 continue
             decoded = self._decode_exact(part, numbers)
             if plan is not None:
-                self._plan = learnt(plan, part, decoded)
+                self._plan = learnt(plan, part, decoded, self.rules)
             yield decoded
         self._pause = 0 if taken else PAUSE
 
@@ -95,34 +112,53 @@ class BlockDecoder:
         return decoded and self._validated(decoded, block, lines)
 
     def _decode_exact(self, block: bytes, lines: pl.Series) -> Decoded:
-        decoded = decode_exact(self.table, block, lines)
-        if self._reads_envelopes:
+        decoded = decode_exact(self.table, block, lines, self.rules)
+        if self._reads_envelopes and not decoded.bad:
             decoded.envelopes = read_envelopes(block)
         return self._validated(decoded, block, lines)
 
     def _validated(self, decoded: Decoded, block: bytes, lines: pl.Series) -> Decoded:
         if self._validator is not None:
             decoded.bad.extend(self._validator.check(block, lines.to_list()))
-        return decoded
+        return self._without_bad(decoded, block, lines) if self.rules.sets_aside and decoded.bad else decoded
+
+    def _without_bad(self, decoded: Decoded, block: bytes, lines: pl.Series) -> Decoded:
+        """Decodes a block again without its bad records, as if they had not come."""
+        bad = {one.line for one in decoded.bad}
+        numbered = list(zip(lines.to_list(), block.split(b"\n"), strict=False))
+        rest = b"".join(line + b"\n" for number, line in numbered if number not in bad)
+        numbers = lines.filter(~lines.is_in(bad))
+        fast = self._try_fast(self._plan, rest, numbers) if rest else None
+        good = fast or self._decode_exact(rest, numbers)
+        good.bad = decoded.bad
+        good.aside = {number: line for number, line in numbered if number in bad}
+        return good
 
 
-def decode_exact(table: Table, block: bytes, lines: pl.Series) -> Decoded:
+def decode_exact(table: Table, block: bytes, lines: pl.Series, rules: Rules | None = None) -> Decoded:
     """Decodes a block record by record: whatever a line holds, it becomes rows or a bad record."""
-    records: list[msgspec.Raw] = []
-    unreadable: list[BadRecord] = []
-    numbers = lines.to_list()
-    for number, line in zip(numbers, block.split(b"\n"), strict=False):
+    rules = rules or Rules()
+    numbers, records = [], []
+    refused: list[BadRecord] = []
+    numbered = list(zip(lines.to_list(), block.split(b"\n"), strict=False))
+    for number, line in numbered:
         try:
-            records.append(record_of(line))
+            records.append(record_of(line, rules.max_depth))
+            numbers.append(number)
         except ValueError as error:
-            unreadable.append(BadRecord(number, "record", f"is not readable JSON ({error})"))
-            records.append(msgspec.Raw(b"{}"))
+            refused.append(BadRecord(number, *explain(line, error)))
     decoded = decode(table, numbers, records)
-    decoded.bad = [*unreadable, *decoded.bad]
+    if rules.refuses_undeclared and decoded.undeclared:
+        refused += [
+            BadRecord(number, ".".join(filter(None, (suffix, *path))), "is not named by the schema")
+            for number, line in numbered
+            for suffix, path in sorted(undeclared_places(table, line))
+        ]
+    decoded.bad = [*refused, *decoded.bad]
     return decoded
 
 
-def learnt(plan: FastPlan, block: bytes, exact: Decoded) -> FastPlan | None:
+def learnt(plan: FastPlan, block: bytes, exact: Decoded, rules: Rules) -> FastPlan | None:
     """The plan for blocks such as one that was refused: what was odd in it is read value by value."""
     columns = [(table, column) for table in plan.table.family() for column in table.columns]
     odd = {
@@ -131,14 +167,21 @@ def learnt(plan: FastPlan, block: bytes, exact: Decoded) -> FastPlan | None:
         if exact.frames[table.suffix].schema[column.name] != dtype_of(column)
         or (column.kind in COERCED and any(name == full_name(table, column) for name, _ in exact.coerced))
     }
-    undeclared = undeclared_places(plan.table, block) if exact.undeclared else set()
+    learns = exact.undeclared and not rules.refuses_undeclared
+    undeclared = undeclared_places(plan.table, block) if learns else set()
     if not odd and not undeclared and not exact.bad:
         # numbers of many digits, or strings with escapes
         odd = {(table.suffix, column.path) for table, column in columns if column.kind in UNSURE}
     if (odd <= plan.picked and undeclared <= plan.undeclared) or len(undeclared) > MAX_UNDECLARED:
         return plan
     picked = plan.picked | odd
-    return plan_of(plan.table, picked, plan.undeclared | undeclared, reads_envelopes=plan.reads_envelopes)
+    return plan_of(
+        plan.table,
+        picked,
+        plan.undeclared | undeclared,
+        reads_envelopes=plan.reads_envelopes,
+        max_depth=rules.max_depth,
+    )
 
 
 def _line_numbers(rows: Sequence[Rows]) -> pl.Series:

@@ -34,6 +34,9 @@ INT64 = (Decimal(-(2**63)), Decimal(2**63 - 1))
 MAX_DIGITS = 38
 DECIMAL_FORMATS = {"singer.decimal", "x-singer.decimal"}
 DEFAULT_SCALE = 9
+MAX_COLUMNS = 20_000
+"""Of one table. Each column costs memory in every block and every file, whether it holds anything or not."""
+
 POSITION = "_position"
 PARENT = "_parent_"
 UNNAMED = "_unnamed"
@@ -115,6 +118,7 @@ def table_of(
 
     Raises:
         UnknownKeyError: a key property is not among the schema's plain columns.
+        ValueError: the schema would make too many columns.
     """
     plan = plan or Plan()
     shape = shape_of(schema)
@@ -179,6 +183,11 @@ def _columns(
                 leaf.types == {"array"} and leaf.items is not None and leaf.items.types == {"string"}
             )
             plain.append(Column("", path, kind, scale, is_string_list, plan.naive_zone))
+    if len(plain) > MAX_COLUMNS:
+        raise ValueError(
+            f"the SCHEMA makes {len(plain):,} columns of one table, and {MAX_COLUMNS:,} are the most: "
+            "leave fields out at the tap, or set flattening_max_depth"
+        )
     names = column_names([column.path for column in plain], plan.separator, reserved)
     return tuple(replace(column, name=names[column.path]) for column in plain), arrays
 

@@ -13,6 +13,7 @@ import polars as pl
 
 from lake_parquet.staging import ROW
 from target_lake_parquet.columns import PARENT, POSITION, Column, Table
+from target_lake_parquet.unreadable import RECORD, explain
 from target_lake_parquet.values import convert, parse_number
 
 KEY_MISSING = "is a key property and is missing"
@@ -33,6 +34,7 @@ class BadRecord:
 class Decoded:
     """The frames of a block by table suffix, and what was noticed on the way.
 
+    `aside` are the lines that were taken out of the block because their records are in `bad`, by number.
     `envelopes` are what `metadata` tells of the stream's rows, where that was asked for.
     """
 
@@ -40,6 +42,7 @@ class Decoded:
     coerced: dict[tuple[str, str], int] = field(default_factory=dict)
     undeclared: dict[str, int] = field(default_factory=dict)
     bad: list[BadRecord] = field(default_factory=list)
+    aside: dict[int, bytes] = field(default_factory=dict)
     envelopes: pl.DataFrame | None = None
 
     def count_coerced(self, column: str, coerced: Mapping[str, int]) -> None:
@@ -55,16 +58,17 @@ def decode(table: Table, lines: Sequence[int], records: Sequence[msgspec.Raw]) -
     and its values are null in the frames: the caller decides what becomes of the stream.
     """
     decoded = Decoded()
-    objects: list[dict[str, Any]] = []
+    objects: list[dict[str, Any] | None] = []
     for line, raw in zip(lines, records, strict=True):
+        value = None
         try:
             value = _decoder.decode(raw)
         except (msgspec.DecodeError, RecursionError, ValueError) as error:
-            decoded.bad.append(BadRecord(line, "record", f"is not readable JSON ({error})"))
-            value = {}
-        if not isinstance(value, dict):
-            decoded.bad.append(BadRecord(line, "record", "is not an object"))
-            value = {}
+            decoded.bad.append(BadRecord(line, *explain(b'{"record":%b}' % bytes(raw), error)))
+        else:
+            if not isinstance(value, dict):
+                decoded.bad.append(BadRecord(line, RECORD, "is not an object"))
+                value = None
         objects.append(value)
     _check_keys(table, lines, objects, decoded)
     rows = pl.Series(ROW, lines, dtype=pl.Int64)
@@ -73,12 +77,13 @@ def decode(table: Table, lines: Sequence[int], records: Sequence[msgspec.Raw]) -
 
 
 def _check_keys(
-    table: Table, lines: Sequence[int], objects: Sequence[dict[str, Any]], decoded: Decoded
+    table: Table, lines: Sequence[int], objects: Sequence[dict[str, Any] | None], decoded: Decoded
 ) -> None:
+    pairs = [(line, value) for line, value in zip(lines, objects, strict=True) if value is not None]
     for column in table.columns:
         if column.name in table.keys and len(column.path) == 1:
             name = column.path[0]
-            absent = (line for line, value in zip(lines, objects, strict=True) if name not in value)
+            absent = (line for line, value in pairs if name not in value)
             decoded.bad.extend(BadRecord(line, name, KEY_MISSING) for line in absent)
 
 

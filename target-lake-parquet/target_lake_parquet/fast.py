@@ -19,6 +19,7 @@ from lake_parquet.staging import ROW
 from target_lake_parquet.columns import MAX_DIGITS, PARENT, POSITION, Column, Kind, Table
 from target_lake_parquet.dates import Converted, convert_dates, convert_timestamps
 from target_lake_parquet.decode import Decoded, full_name
+from target_lake_parquet.messages import MAX_DEPTH
 from target_lake_parquet.metadata import envelopes_of
 from target_lake_parquet.picked import Picked, Picker, Refused
 from target_lake_parquet.places import Node, Place, tree_of
@@ -45,6 +46,7 @@ NOTHING = "\0"
 # Every digit and point becomes 0, so that a run of them can be found by a plain search.
 _SHAPE = bytes(ord("0") if chr(byte) in "0123456789." else ord(" ") for byte in range(256))
 _LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9][0-9.]{15}")
+_LARGE_EXPONENT = re.compile(rb'[eE]\+?[0-9]{2,}["\s,}\]]')
 _TINY_NUMBER = re.compile(rb"[:,\[\s]-?[0-9.]+[eE]-[0-9]{3}")
 
 
@@ -56,12 +58,14 @@ class Unsure(Exception):  # noqa: N818 - not an error: the exact way is sure
 class FastPlan:
     """How to read a stream's records: whole columns by pyarrow, those of `picked` value by value.
 
-    `undeclared` are fields that are known to come though the schema does not name them.
+    `undeclared` are fields that are known to come though the schema does not name them. `decimal_digits` are
+    those that each decimal column surely holds, also with an exponent of one more digit.
     """
 
     table: Table
     options: pj.ParseOptions
     has_numbers: bool
+    decimal_digits: int | None
     picked: frozenset[Place]
     undeclared: frozenset[Place]
     picker: Picker | None
@@ -74,14 +78,20 @@ def plan_of(
     undeclared: Collection[Place] = (),
     *,
     reads_envelopes: bool = False,
+    max_depth: int = MAX_DEPTH,
 ) -> FastPlan | None:
-    """Plans the fast way for a stream; None where a field's name stands in its way."""
+    """Plans the fast way for a stream; None where a field's name stands in its way.
+
+    pyarrow reads nothing that nests deeper than the plan, and the picker counts: so depth is bounded.
+    """
+    if _depth(table) > max_depth or _may_hold_a_message(tree_of(table)):
+        return None
     places = {(member.suffix, column.path): column for member in table.family() for column in member.columns}
     picks = frozenset(picked) | {
         place for place, column in places.items() if column.kind is Kind.JSON and not column.is_string_list
     }
     try:
-        picker = Picker(table, picks, undeclared) if picks or undeclared else None
+        picker = Picker(table, picks, undeclared, max_depth) if picks or undeclared else None
     except ValueError:
         return None
     record = _struct(table, tree_of(table), (), picks)
@@ -92,8 +102,17 @@ def plan_of(
         explicit_schema=envelope, unexpected_field_behavior="ignore" if picker else "error"
     )
     read = {column.kind for place, column in places.items() if place not in picks}
-    has_numbers = Kind.NUMBER in read
-    return FastPlan(table, options, has_numbers, picks, frozenset(undeclared), picker, reads_envelopes)
+    scales = [c.scale for place, c in places.items() if place not in picks and c.kind is Kind.DECIMAL]
+    return FastPlan(
+        table,
+        options,
+        Kind.NUMBER in read,
+        max(MAX_DIGITS - 9 - max(scales), 0) if scales else None,
+        picks,
+        frozenset(undeclared),
+        picker,
+        reads_envelopes,
+    )
 
 
 def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | None:
@@ -101,7 +120,7 @@ def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | Non
 
     Every line of `block` must be a RECORD message of the stream; `lines` are their numbers in the input.
     """
-    if not _is_utf8(block) or (plan.has_numbers and _has_long_numbers(block)):
+    if not _is_utf8(block) or _has_odd_numbers(plan, block):
         return None
     # blocks are decoded on threads already: more of them would only get into each other's way
     read = pj.ReadOptions(use_threads=False, block_size=PARSE_BYTES)
@@ -130,11 +149,52 @@ def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | Non
     return None if any(series.null_count() for series in keys) else decoded
 
 
+def _depth(table: Table, level: int = 2) -> int:
+    """How deep a line can nest that fits `table`, whose records stand at `level`."""
+    columns = [level + len(column.path) - 1 + column.is_string_list for column in table.columns]
+    children = [_depth(child, level + len(child.path) + 1) for child in table.children]
+    return max([level, *columns, *children])
+
+
+def _may_hold_a_message(node: Node) -> bool:
+    """Tells whether some object below may be read from a line of its own: pyarrow reads over line ends.
+
+    So the next message could be taken for a value within the one before, where that has the same fields.
+    """
+    if node.child is not None:
+        return _may_hold_a_message(tree_of(node.child))
+    return node.below.keys() >= {"type", "stream", "record"} or any(
+        map(_may_hold_a_message, node.below.values())
+    )
+
+
 def _is_utf8(block: bytes) -> bool:
     try:
         return block.isascii() or bool(block.decode())
     except UnicodeDecodeError:
         return False
+
+
+def _has_odd_numbers(plan: FastPlan, block: bytes) -> bool:
+    """Tells whether a number may be too long for anything, or be read by pyarrow as another one."""
+    # of a thousand digits in a row, fifteen stand at every 64th place
+    if b"0" * 15 in block[::64].translate(_SHAPE) or (plan.has_numbers and _has_long_numbers(block)):
+        return True
+    return plan.decimal_digits is not None and _has_large_decimals(block, plan.decimal_digits)
+
+
+def _has_large_decimals(block: bytes, digits: int) -> bool:
+    """Tells whether a number may not fit a decimal128: pyarrow's check looks at what an overflow left."""
+    every_fourth = block[::4].translate(_SHAPE)
+    if b"0" * ((digits + 1) // 4) in every_fourth and b"0" * (digits + 1) in block.translate(_SHAPE):
+        return True
+    for hit in _LARGE_EXPONENT.finditer(block):  # it may be part of a hash, or of any text
+        start = hit.start()
+        while block[start - 1] in b"0123456789.":
+            start -= 1
+        if start < hit.start() and block[start - 1] in b'-:,[ \t\r"':
+            return True
+    return False
 
 
 def _has_long_numbers(block: bytes) -> bool:

@@ -13,6 +13,10 @@ MAX_DEPTH = 100
 """Schemas nested or referenced deeper than this are read as "anything": recursive ones never end."""
 
 
+MAX_PARTS = 100_000
+"""A schema may have so many parts, each counted as often as it is referenced: a few `$ref` make billions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shape:
     """What a JSON value may be: JSON type names without "null", and what they hold.
@@ -34,33 +38,50 @@ class Shape:
 ANYTHING = Shape(types=frozenset())
 
 
-def shape_of(schema: object, root: object = None, depth: int = 0, refs: tuple[str, ...] = ()) -> Shape:
+@dataclass(slots=True)
+class _Document:
+    """The stream's whole schema, which `$ref: "#/..."` points into, and how many parts were read of it."""
+
+    root: object
+    parts: int = 0
+
+
+def shape_of(schema: object) -> Shape:
     """Reads what a value may be from its JSON Schema, over `anyOf`, `oneOf`, `allOf` and local `$ref`.
 
-    `root` is the document that `$ref: "#/..."` points into (the stream's whole schema). References to
-    other documents are never fetched: such a value is "anything", and so is a recursive one.
+    References to other documents are never fetched: such a value is "anything", and so is a recursive one.
+
+    Raises:
+        ValueError: the schema has more than MAX_PARTS parts.
     """
+    return _shape(schema, _Document(schema))
+
+
+def _shape(schema: object, root: _Document, depth: int = 0, refs: tuple[str, ...] = ()) -> Shape:
     if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
         return ANYTHING
-    root = schema if root is None else root
+    root.parts += 1
+    if root.parts > MAX_PARTS:
+        raise ValueError(f"the SCHEMA has more than {MAX_PARTS:,} parts: leave fields out at the tap")
     if "$ref" in schema:
         ref = schema["$ref"]
-        target = _resolve(ref, root) if ref not in refs else None
-        return shape_of(target, root, depth + 1, (*refs, ref)) if target is not None else ANYTHING
+        target = _resolve(ref, root.root) if ref not in refs else None
+        return _shape(target, root, depth + 1, (*refs, ref)) if target is not None else ANYTHING
     own = _own_shape(schema, root, depth, refs)
     for keyword in ("anyOf", "oneOf"):
         branches = schema.get(keyword)
         if isinstance(branches, list) and branches:
             union = _union(
-                [shape_of(branch, root, depth + 1, refs) for branch in branches if not _is_null(branch)]
+                [_shape(branch, root, depth + 1, refs) for branch in branches if not _is_null(branch)]
             )
             own = _both(own, union)
-    for branch in schema.get("allOf") or ():
-        own = _both(own, shape_of(branch, root, depth + 1, refs))
+    all_of = schema.get("allOf")
+    for branch in all_of if isinstance(all_of, list) else ():
+        own = _both(own, _shape(branch, root, depth + 1, refs))
     return own
 
 
-def _own_shape(schema: Mapping[str, Any], root: object, depth: int, refs: tuple[str, ...]) -> Shape:
+def _own_shape(schema: Mapping[str, Any], root: _Document, depth: int, refs: tuple[str, ...]) -> Shape:
     declared = schema.get("type")
     names = [declared] if isinstance(declared, str) else declared if isinstance(declared, list) else []
     types = frozenset(name.lower() for name in names if isinstance(name, str)) - {"null"}
@@ -72,10 +93,10 @@ def _own_shape(schema: Mapping[str, Any], root: object, depth: int, refs: tuple[
         types=types,
         formats=frozenset([schema["format"]]) if isinstance(schema.get("format"), str) else frozenset(),
         properties={
-            name: shape_of(sub, root, depth + 1, refs)
+            name: _shape(sub, root, depth + 1, refs)
             for name, sub in (properties.items() if isinstance(properties, Mapping) else ())
         },
-        items=shape_of(items, root, depth + 1, refs) if isinstance(items, Mapping) else None,
+        items=_shape(items, root, depth + 1, refs) if isinstance(items, Mapping) else None,
         multiple_of=_decimal(schema.get("multipleOf")),
         minimum=_decimal(schema.get("minimum")),
         maximum=_decimal(schema.get("maximum")),

@@ -28,14 +28,17 @@ from singer_sdk.mapper import (
 
 from lake_parquet.errors import UsageError
 from lake_parquet.merge import DELETED_AT
+from target_lake_parquet.caps import check_caps
 from target_lake_parquet.messages import (
+    MAX_DEPTH,
     ActivateVersion,
+    BadMessage,
     Message,
     RefusedRecord,
     Rows,
     SchemaMessage,
-    UnreadableRecord,
 )
+from target_lake_parquet.unreadable import explain
 
 DEFINITIONS = ("definitions", "$defs")
 
@@ -65,7 +68,7 @@ class _Refused(Exception):  # noqa: N818 - it says what becomes of the record
 class Maps:
     """The stream maps of a run. `filtered` counts the records that a filter left out, by mapped stream."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], max_depth: int = MAX_DEPTH) -> None:
         """Reads `stream_maps`, `stream_map_config` and `faker_config`: the SDK's settings.
 
         Raises:
@@ -81,6 +84,7 @@ class Maps:
         self._mapper = PluginMapper(own, logging.getLogger(__name__))
         self._seen: dict[str, tuple[object, object]] = {}
         self._tap_streams: dict[str, str] = {}
+        self._max_depth = max_depth
         self.filtered: Counter[str] = Counter()
 
     def apply(self, messages: Iterable[Message]) -> Iterator[Message]:
@@ -94,7 +98,7 @@ class Maps:
                 yield from self._schemas(message)
             elif isinstance(message, Rows):
                 yield from self._rows(message)
-            elif isinstance(message, ActivateVersion | UnreadableRecord | RefusedRecord):
+            elif isinstance(message, ActivateVersion | BadMessage | RefusedRecord):
                 yield from (replace(message, stream=name) for name in self._names(message.stream))
             else:
                 yield message
@@ -163,7 +167,7 @@ class Maps:
             if isinstance(one, SameRecordTransform):
                 yield rows
             elif isinstance(one, CustomStreamMap):
-                lines = lines or list(_read(rows))
+                lines = lines or list(_read(rows, self._max_depth))
                 yield from self._mapped(one, lines, keeps_deletes=not self._says_deleted(rows.stream))
 
     def _says_deleted(self, stream: str) -> bool:
@@ -262,12 +266,13 @@ def _telling(evaluate: Callable[..., Any]) -> Callable[..., Any]:
     return tell
 
 
-def _read(rows: Rows) -> Iterator[tuple[int, _Line | _Refused]]:
+def _read(rows: Rows, max_depth: int) -> Iterator[tuple[int, _Line | _Refused]]:
     for number, line in zip(rows.lines, rows.block.removesuffix(b"\n").split(b"\n"), strict=True):
         try:
+            check_caps(line, max_depth)
             yield number, _lines.decode(line)
         except (msgspec.MsgspecError, RecursionError, ValueError, ArithmeticError) as error:
-            yield number, _Refused("record", f"is not readable JSON ({error})")
+            yield number, _Refused(*explain(line, error))
 
 
 def _map(one: CustomStreamMap, line: _Line | _Refused, *, keeps_deletes: bool) -> bytes | None:

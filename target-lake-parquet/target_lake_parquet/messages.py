@@ -4,7 +4,6 @@ The words are those of the Singer specification; message types are read whatever
 """
 
 import functools
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,12 +12,21 @@ from typing import Any, BinaryIO
 import msgspec
 
 from lake_parquet.errors import LakeError
+from target_lake_parquet.caps import check_caps
 
 CHUNK_BYTES = 4 * 2**20
 """The input is read in pieces of this size, so that whole runs of RECORD lines are found at once."""
 
-_RECORD = re.compile(rb'\{"type": ?"RECORD", ?"stream": ?"((?:[^"\\])*+)", ?"record": ?\{')
+MAX_DEPTH = 100
+"""Lines whose JSON nests deeper are refused unless the setting says otherwise."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_RECORD = re.compile(rb'\{"type": ?"RECORD", ?"stream": ?"((?:[^"\\])++)", ?"record": ?\{')
 """How nearly every tap begins a RECORD line. Lines that begin otherwise are read one by one."""
+
+_MEMBER = re.compile(rb'\s*[{,]\s*"(\w+)"\s*:\s*"([^"\\]*+)"\s*(?=,)')
+"""A text at the beginning of a message: its type, say."""
 
 
 SHORT_RUN = 16
@@ -87,8 +95,8 @@ class CutLine:
 
 
 @dataclass(frozen=True, slots=True)
-class UnreadableRecord:
-    """A RECORD line that is no strict JSON (it holds NaN, say), though its stream can be made out."""
+class BadMessage:
+    """A line that cannot be what its type says, though its stream can be made out: it fails that stream."""
 
     line: int
     stream: str
@@ -105,7 +113,24 @@ class RefusedRecord:
     reason: str
 
 
-Message = Rows | SchemaMessage | StateMessage | ActivateVersion | CutLine | UnreadableRecord | RefusedRecord
+@dataclass(frozen=True, slots=True)
+class UnknownMessage:
+    """A message of a type that the Singer specification does not know."""
+
+    line: int
+    type: str
+
+
+Message = (
+    Rows
+    | SchemaMessage
+    | StateMessage
+    | ActivateVersion
+    | CutLine
+    | BadMessage
+    | RefusedRecord
+    | UnknownMessage
+)
 
 
 _ABSENT = msgspec.Raw()
@@ -127,7 +152,7 @@ class Envelope(msgspec.Struct):
 _envelopes = msgspec.json.Decoder(Envelope)
 
 
-def read_messages(source: BinaryIO, max_line_bytes: int) -> Iterator[Message]:
+def read_messages(source: BinaryIO, max_line_bytes: int, max_depth: int = MAX_DEPTH) -> Iterator[Message]:
     """Reads Singer messages to the end of `source`.
 
     Raises:
@@ -145,8 +170,10 @@ def read_messages(source: BinaryIO, max_line_bytes: int) -> Iterator[Message]:
             _check_length(number, length + chunk.index(b"\n") + 1, max_line_bytes)
             size = length + end
             chunk = b"".join((*rest, chunk))
+            if number == 1 and chunk.startswith(_BYTE_ORDER_MARK):
+                chunk, size = chunk.removeprefix(_BYTE_ORDER_MARK), size - len(_BYTE_ORDER_MARK)
             rest = [chunk[size:]]
-            yield from _messages(chunk, size, number)
+            yield from _messages(chunk, size, number, max_depth)
             number += chunk.count(b"\n")
             length = len(rest[0])
         else:
@@ -154,8 +181,10 @@ def read_messages(source: BinaryIO, max_line_bytes: int) -> Iterator[Message]:
             length += len(chunk)
         _check_length(number, length, max_line_bytes)
     last = b"".join(rest)
+    if number == 1:
+        last = last.removeprefix(_BYTE_ORDER_MARK)
     if last and not last.isspace():
-        yield _message(number, last)
+        yield _message(number, last, max_depth)
 
 
 def _check_length(number: int, length: int, max_line_bytes: int) -> None:
@@ -164,7 +193,7 @@ def _check_length(number: int, length: int, max_line_bytes: int) -> None:
         raise BadLine(f"line {number} is longer than {limit} MiB: set max_line_mb higher if the tap means it")
 
 
-def _messages(chunk: bytes, size: int, number: int) -> Iterator[Message]:
+def _messages(chunk: bytes, size: int, number: int, max_depth: int) -> Iterator[Message]:
     """The messages in the first `size` bytes, whole lines; RECORD lines are cut out by stream, not parsed."""
     at = 0
     while at < size:
@@ -173,7 +202,7 @@ def _messages(chunk: bytes, size: int, number: int) -> Iterator[Message]:
             end = chunk.index(b"\n", at) + 1
             line = chunk[at:end]
             if not line.isspace():
-                yield _message(number, line)
+                yield _message(number, line, max_depth)
             at, number = end, number + 1
             continue
         other = _other_than(begin[0]).search(chunk, at, size)
@@ -218,82 +247,87 @@ def _other_than(prefix: bytes) -> re.Pattern[bytes]:
     return re.compile(rb"\n(?!" + re.escape(prefix) + rb")")
 
 
-def _message(number: int, line: bytes) -> Message:
+def _message(number: int, line: bytes, max_depth: int) -> Message:
     """The message in one line; the input's last line may lack its end."""
-    envelope = _envelope(number, line)
-    if not isinstance(envelope, Envelope):
-        return envelope
+    try:
+        check_caps(line, max_depth)
+        envelope = _envelopes.decode(line)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        return _unreadable(number, line, str(error))
     kind = envelope.type.upper()
-    if kind == "RECORD" and envelope.stream is not None and len(envelope.record):
+    if not kind:
+        raise _no_message(number, "its type is empty")
+    if kind == "RECORD" and envelope.stream and len(envelope.record):
         return Rows(envelope.stream, line if line.endswith(b"\n") else line + b"\n", number, 1)
-    return _control(kind, number, envelope)
+    try:
+        return _control(kind, number, envelope)
+    except ValueError as error:
+        if envelope.stream:
+            return BadMessage(number, envelope.stream, f"the {kind} message {error}")
+        raise _no_message(number, f"the {kind} message {error}") from None
 
 
-def record_of(line: bytes) -> msgspec.Raw:
+def record_of(line: bytes, max_depth: int = MAX_DEPTH) -> msgspec.Raw:
     """The `record` of a RECORD line.
 
     Raises:
-        ValueError: the line is no JSON; the message says why, and shows no value.
+        ValueError: the line is no JSON, or too deep; the message says why, and shows no value.
     """
     try:
-        return _envelopes.decode(line).record
+        check_caps(line, max_depth)
+        envelope = _envelopes.decode(line)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error)) from None
+    begin = _RECORD.match(line)
+    if begin and (envelope.type, (envelope.stream or "").encode()) != ("RECORD", begin[1]):
+        raise ValueError("the message names two types, or two streams")
+    return envelope.record
 
 
-def _envelope(number: int, line: bytes) -> Envelope | UnreadableRecord | CutLine:
-    """A line's message in parts, or what is the matter with it."""
-    try:
-        return _envelopes.decode(line)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-        if not line.endswith(b"\n"):
-            return CutLine(number)
-        unreadable = _unreadable(number, line, str(error))
-        if unreadable is not None:
-            return unreadable
-        raise BadLine(
-            f"line {number} is no Singer message ({error}): look at what the tap prints there"
-        ) from None
+def _unreadable(number: int, line: bytes, reason: str) -> Message:
+    """Makes out whose line it is that is not readable: then one stream fails, not the run."""
+    if not line.endswith(b"\n"):
+        return CutLine(number)
+    head: dict[bytes, bytes] = {}
+    at = 0
+    while (member := _MEMBER.match(line, at)) and member[1] not in head:
+        head[member[1]] = member[2]
+        at = member.end()
+    kind, stream = head.get(b"type", b"").upper(), head.get(b"stream", b"").decode(errors="replace")
+    if stream and kind == b"RECORD":
+        return Rows(stream, line, number, 1)  # whoever decodes it will say what is the matter with it
+    if stream and kind in (b"SCHEMA", b"ACTIVATE_VERSION", b"BATCH"):
+        return BadMessage(number, stream, f"the {kind.decode()} message is not readable ({reason})")
+    raise _no_message(number, reason)
 
 
-def _unreadable(number: int, line: bytes, reason: str) -> UnreadableRecord | None:
-    """Makes out whose record a line is that only a lenient reader takes: one stream fails, not the run."""
-    try:
-        message = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    is_record = isinstance(message, dict) and str(message.get("type")).upper() == "RECORD"
-    if not is_record or not isinstance(message.get("stream"), str):
-        return None
-    return UnreadableRecord(number, message["stream"], reason)
+def _no_message(number: int, reason: str) -> BadLine:
+    return BadLine(f"line {number} is no Singer message ({reason}): look at what the tap prints there")
 
 
 def _control(kind: str, line: int, envelope: Envelope) -> Message:
+    """A message other than RECORD; raises ValueError where it lacks what its type asks for."""
     if kind == "STATE" and len(envelope.value):
         raw = bytes(envelope.value)
         try:
             return StateMessage(line, raw, msgspec.json.decode(raw))
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise BadLine(f"line {line} holds a STATE that is not readable JSON ({error})") from None
-    if kind == "SCHEMA" and envelope.stream is not None and isinstance(envelope.schema, dict):
-        keys, bookmarks = _names(envelope.key_properties), _names(envelope.bookmark_properties)
+    if kind == "SCHEMA" and envelope.stream and isinstance(envelope.schema, dict):
+        keys = _names("key_properties", envelope.key_properties)
+        bookmarks = _names("bookmark_properties", envelope.bookmark_properties)
         return SchemaMessage(line, envelope.stream, envelope.schema, keys, bookmarks)
-    if kind == "ACTIVATE_VERSION" and envelope.stream is not None and isinstance(envelope.version, int):
+    if kind == "ACTIVATE_VERSION" and envelope.stream and type(envelope.version) is int:
         return ActivateVersion(line, envelope.stream, envelope.version)
     if kind == "BATCH":
-        raise BadLine(
-            f"line {line}, stream {envelope.stream!r}: BATCH messages are not read by this version: "
-            "remove batch_config from the tap's settings"
-        )
+        raise ValueError("is not read by this version: remove batch_config from the tap's settings")
     if kind in ("RECORD", "STATE", "SCHEMA", "ACTIVATE_VERSION"):
-        raise BadLine(f"line {line} is a {kind} message that lacks what the Singer specification asks of one")
-    raise BadLine(
-        f"line {line} has the unknown message type {envelope.type[:40]!r}: "
-        "remove what prints it between tap and target"
-    )
+        raise ValueError("lacks what the Singer specification asks of one")
+    return UnknownMessage(line, envelope.type[:40])
 
 
-def _names(value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (value,)
-    return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list) else ()
+def _names(field: str, value: object) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else [] if value is None else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"has {field} that are no list of names")
+    return tuple(names)

@@ -6,7 +6,7 @@ those known to be undeclared, passes over all others, and refuses a record that 
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,13 +51,15 @@ class _Object:
 class Picker:
     """Picks the fields at certain places out of the records of one table and its child tables."""
 
-    def __init__(self, table: Table, columns: Collection[Place], undeclared: Collection[Place]) -> None:
+    def __init__(
+        self, table: Table, columns: Collection[Place], undeclared: Collection[Place], max_depth: int
+    ) -> None:
         """Plans to pick `columns`, and to count `undeclared`.
 
         Raises:
             ValueError: a field has a name that msgspec cannot look for.
         """
-        self._columns, self._undeclared = columns, undeclared
+        self._columns, self._undeclared, self._max_depth = columns, undeclared, max_depth
         self._root = self._object(table, tree_of(table), ())
         envelope = msgspec.defstruct(
             "Message", [("record", self._root.type)], bases=(Envelope,), kw_only=True
@@ -68,14 +70,14 @@ class Picker:
         """Picks from the records of RECORD lines.
 
         Raises:
-            Refused: a record is no JSON, holds a field that is neither declared nor among `undeclared`, or
-                another value where an object or an array of objects belongs.
+            Refused: a record is no JSON, holds a field that is neither declared nor among `undeclared`,
+                another value where an object or an array of objects belongs, or is nested too deeply.
         """
         picked = Picked({place: [] for place in self._columns})
         try:
             for piece in pieces(block, PIECE_BYTES):
                 messages: list[Any] = self._decoder.decode_lines(piece)
-                _gather(self._root, [one.record for one in messages], picked)
+                _gather(self._root, [one.record for one in messages], picked, self._max_depth - 2)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise Refused from error
         return picked
@@ -111,18 +113,30 @@ class Picker:
         return _Object(made, tuple(values), tuple(undeclared), tuple(objects), tuple(arrays))
 
 
-def _gather(plan: _Object, objects: Sequence[Any], into: Picked) -> None:
+def _gather(plan: _Object, objects: Sequence[Any], into: Picked, levels: int) -> None:
+    """Takes what is planned from objects below which so many levels may be."""
     for attribute, place in plan.values:
-        into.values[place] += _each(objects, attribute)
+        values = _each(objects, attribute)
+        _check_depth(values, levels)
+        into.values[place] += values
     for attribute, name in plan.undeclared:
         there = [one for one in objects if one is not None and getattr(one, attribute) is not msgspec.UNSET]
         if there:
+            _check_depth(_each(there, attribute), levels)
             into.undeclared[name] += len(there)
     for attribute, inner in plan.objects:
-        _gather(inner, _each(objects, attribute), into)
+        _gather(inner, _each(objects, attribute), into, levels - 1)
     for attribute, inner in plan.arrays:
         elements = [element for array in _each(objects, attribute) if array is not None for element in array]
-        _gather(inner, elements, into)
+        _gather(inner, elements, into, levels - 2)
+
+
+def _check_depth(values: Iterable[Any], levels: int) -> None:
+    for value in values:
+        if isinstance(value, dict | list):
+            if levels <= 0:
+                raise Refused
+            _check_depth(value.values() if isinstance(value, dict) else value, levels - 1)
 
 
 def _each(objects: Sequence[Any], attribute: str) -> list[Any]:

@@ -13,6 +13,7 @@ from lake_parquet.errors import UsageError
 from lake_parquet.paths import DATASET_TEMPLATE, SEPARATOR, check_template
 from lake_parquet.policy import LoadMethod
 from target_lake_parquet.dates import is_zone
+from target_lake_parquet.messages import MAX_DEPTH
 
 COMPRESSIONS = ["zstd", "snappy", "gzip", "lz4", "uncompressed"]
 MAPS = ("stream_maps", "stream_map_config", "faker_config")
@@ -74,6 +75,22 @@ _STREAM_SETTINGS = (
         title="Zone of naive date-times",
         description="Time zone (an IANA name such as `Europe/Berlin`) of date-times without an offset; "
         "they are stored in UTC, and counted where this is another zone.",
+    ),
+    th.Property(
+        "on_bad_record",
+        th.StringType,
+        default="fail",
+        allowed_values=["fail", "quarantine"],
+        title="Bad records",
+        description="A record that cannot be stored: `fail` gives its stream up, `quarantine` sets the "
+        "record aside in `.quarantine`, counts it and publishes the rest.",
+    ),
+    th.Property(
+        "max_bad_records",
+        th.IntegerType(minimum=0),
+        title="Most bad records",
+        description="More records than this in quarantine give the stream up. Unset: no limit, but a stream "
+        "without a good record is given up.",
     ),
     th.Property(
         "on_incomplete",
@@ -209,6 +226,23 @@ SETTINGS = th.PropertiesList(
         title="Longest line",
         description="Input lines longer than this many MiB are refused before they are parsed.",
     ),
+    th.Property(
+        "max_depth",
+        th.IntegerType(minimum=3, maximum=500),
+        default=MAX_DEPTH,
+        title="Deepest nesting",
+        description="Messages whose JSON nests deeper, counted from the message's own object, are refused "
+        "before they are parsed.",
+    ),
+    th.Property(
+        "unknown_messages",
+        th.StringType,
+        default="fail",
+        allowed_values=["fail", "ignore"],
+        title="Unknown messages",
+        description="Messages of a type that the Singer specification does not know: `fail` ends the run, "
+        "`ignore` leaves them out and counts them in a warning.",
+    ),
     *_STREAM_SETTINGS,
     th.Property(
         "stream_maps",
@@ -253,6 +287,8 @@ class StreamSettings:
     flattening_separator: str = SEPARATOR
     undeclared_fields: Literal["warn", "fail"] = "warn"
     naive_timezone: str = "UTC"
+    on_bad_record: Literal["fail", "quarantine"] = "fail"
+    max_bad_records: int | None = None
     on_incomplete: Literal["hold", "publish"] = "hold"
     max_row_drop: float | None = None
     hard_delete: bool = True
@@ -274,6 +310,8 @@ class Settings:
     max_line_bytes: int
     checkpoint_seconds: int
     checkpoint_bytes: int
+    max_depth: int
+    unknown_messages: Literal["fail", "ignore"]
     parquet: ParquetOptions
     streams: StreamSettings
     overrides: Mapping[str, Mapping[str, Any]]
@@ -311,6 +349,8 @@ def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
         max_line_bytes=int(given.get("max_line_mb", 64)) * 2**20,
         checkpoint_seconds=int(given.get("checkpoint_seconds", 60)),
         checkpoint_bytes=int(given.get("checkpoint_mb", 256)) * 2**20,
+        max_depth=int(given.get("max_depth", MAX_DEPTH)),
+        unknown_messages=given.get("unknown_messages", "fail"),
         parquet=_parquet_options(given),
         streams=StreamSettings(**_stream_values(given)),
         maps={name: given[name] for name in MAPS if name in given} if given.get("stream_maps") else None,

@@ -9,13 +9,15 @@ from typing import Any
 import msgspec
 import polars as pl
 
+from lake_parquet.errors import printable
 from lake_parquet.family import Family, Member
 from lake_parquet.footer import Owner
 from lake_parquet.paths import DATASET_TEMPLATE, dataset_name
 from lake_parquet.policy import StreamFacts
+from lake_parquet.quarantine import Problem, Quarantine, quarantined
 from lake_parquet.runs import DatasetSummary, Proof
 from lake_parquet.staging import Staging
-from target_lake_parquet.blocks import BlockDecoder
+from target_lake_parquet.blocks import BlockDecoder, Rules
 from target_lake_parquet.columns import PARENT, Kind, Plan, Table, UnknownKeyError, table_of
 from target_lake_parquet.decode import KEY_MISSING, BadRecord, Decoded, decode
 from target_lake_parquet.messages import Rows, SchemaMessage
@@ -46,6 +48,8 @@ class Stream:
     origin: str | None
     account: str | None
     tenant_column: str | None
+    quarantine: Quarantine
+    max_depth: int
     template: str = DATASET_TEMPLATE
     taken: dict[str, str] = field(default_factory=dict)
     evidence: Evidence = field(default_factory=Evidence)
@@ -55,9 +59,12 @@ class Stream:
     tables: dict[str, Table] = field(default_factory=dict)
     failure: str | None = None
     lacks_key: bool = False
+    lacks_schema: bool = False
     read: Counter[str] = field(default_factory=Counter)
     coerced: Counter[tuple[str, str]] = field(default_factory=Counter)
     undeclared: Counter[str] = field(default_factory=Counter)
+    bad_records: int = 0
+    first_bad: BadRecord | None = None
     waiting: list[Rows] = field(default_factory=list)
     waiting_bytes: int = 0
     filtered: int = 0
@@ -73,46 +80,47 @@ class Stream:
 
     def take_schema(self, message: SchemaMessage, staging: Staging, workers: Workers) -> None:
         """Plans the columns anew; rows that came under an older SCHEMA keep their own."""
-        if message.schema == self.schema and message.key_properties == self.keys:
+        if self.tables and message.schema == self.schema and message.key_properties == self.keys:
             return
         self.flush(staging, workers)
         workers.drain()
-        if self.tables and message.key_properties != self.keys:
-            self.fail(
-                f"line {message.line}: the keys changed within the run "
-                f"from {list(self.keys)} to {list(message.key_properties)}"
-            )
-            return
-        if not isinstance(message.schema.get("properties"), dict) or not message.schema["properties"]:
-            self.fail(f"line {message.line}: the SCHEMA has no properties: nothing says what its columns are")
-            return
         try:
-            table = table_of(message.schema, message.key_properties, self._plan(message.schema))
-        except UnknownKeyError as error:
-            self.fail(
-                f"line {message.line}: key_properties name what the schema has no plain column for: {error}"
-            )
+            table = self._planned(message)
+            self._decoder = self._new_decoder(table, message)
+        except ValueError as error:
+            self.fail(f"line {message.line}: {error}")
             return
-        names = {self.dataset(member.suffix) for member in table.family()}
-        other = next(
-            (self.taken[name] for name in sorted(names) if self.taken.get(name, self.name) != self.name), None
-        )
-        if other is not None:
-            self.fail(
-                f"line {message.line}: its dataset, or a child's, has the name of one of stream {other!r}: "
-                "rename one of them at the tap"
-            )
-            return
-        self.taken.update(dict.fromkeys(names, self.name))
+        self.taken.update({self.dataset(member.suffix): self.name for member in table.family()})
         self.schema, self.keys, self.replication_keys = (
             message.schema,
             message.key_properties,
             message.bookmark_properties,
         )
         self.tables |= {member.suffix: member for member in table.family()}
-        self._decoder = self._new_decoder(table, message)
         # the columns are there from the first snapshot on
         self._stage(decode(table, [], []), staging, self._moments())
+
+    def _planned(self, message: SchemaMessage) -> Table:
+        """The columns that a SCHEMA asks for; raises ValueError where it cannot have them."""
+        if self.tables and message.key_properties != self.keys:
+            raise ValueError(
+                f"the keys changed within the run from {list(self.keys)} to {list(message.key_properties)}"
+            )
+        if not isinstance(message.schema.get("properties"), dict) or not message.schema["properties"]:
+            raise ValueError("the SCHEMA has no properties: nothing says what its columns are")
+        try:
+            table = table_of(message.schema, message.key_properties, self._plan(message.schema))
+        except UnknownKeyError as error:
+            raise ValueError(
+                f"key_properties name what the schema has no plain column for: {error}"
+            ) from None
+        for name in sorted(self.dataset(member.suffix) for member in table.family()):
+            if self.taken.get(name, self.name) != self.name:
+                raise ValueError(
+                    f"its dataset, or a child's, has the name of one of stream {self.taken[name]!r}: "
+                    "rename one of them at the tap"
+                )
+        return table
 
     def _reserved(self, schema: Mapping[str, Any]) -> frozenset[str]:
         """The columns that the target itself fills; one that the tap declares as well gives way to it."""
@@ -120,9 +128,10 @@ class Stream:
         own = OWN if self.settings.add_record_metadata else ()
         return frozenset([*tenant, *(name for name in own if name not in schema.get("properties", {}))])
 
-    def _new_decoder(self, table: Table, message: SchemaMessage) -> BlockDecoder | None:
-        validator = None
-        if self.settings.validate_records:
+    def _new_decoder(self, table: Table, message: SchemaMessage) -> BlockDecoder:
+        """Plans the decoding; raises ValueError where records cannot be validated against the SCHEMA."""
+        settings, validator = self.settings, None
+        if settings.validate_records:
             from target_lake_parquet.validation import (  # noqa: PLC0415 - most runs do without its library
                 InvalidSchemaError,
                 Validator,
@@ -131,13 +140,17 @@ class Stream:
             try:
                 validator = Validator(message.schema)
             except InvalidSchemaError as error:
-                self.fail(
-                    f"line {message.line}: the SCHEMA is no JSON Schema ({error}): "
+                raise ValueError(
+                    f"the SCHEMA is no JSON Schema ({error}): "
                     "mend it at the tap, or set validate_records to false for this stream"
-                )
-                return None
+                ) from None
             self.unchecked_patterns = max(self.unchecked_patterns, validator.unchecked)
-        return BlockDecoder(table, validator, reads_envelopes=self.settings.add_record_metadata)
+        rules = Rules(
+            max_depth=self.max_depth,
+            refuses_undeclared=settings.undeclared_fields == "fail",
+            sets_aside=settings.on_bad_record == "quarantine",
+        )
+        return BlockDecoder(table, rules, validator=validator, reads_envelopes=settings.add_record_metadata)
 
     def _moments(self) -> Moments:
         now = datetime.now(UTC)
@@ -183,16 +196,12 @@ class Stream:
     def _stage(self, decoded: Decoded, staging: Staging, moments: Moments) -> None:
         if self.failure:
             return
+        if decoded.bad:
+            self.refuse(decoded.bad, decoded.aside)
+        if self.failure:
+            return
         self.coerced.update(decoded.coerced)
         self.undeclared.update(decoded.undeclared)
-        if decoded.bad:
-            self.refuse(decoded.bad)
-            return
-        if decoded.undeclared and self.settings.undeclared_fields == "fail":
-            self.fail(
-                f"records hold fields that the schema does not name: {', '.join(sorted(decoded.undeclared))}"
-            )
-            return
         if self.settings.add_record_metadata:
             rows = decoded.frames[""]
             decoded.frames[""] = with_metadata(rows, decoded.envelopes, moments, self.tables[""].keys)
@@ -208,19 +217,42 @@ class Stream:
             1, pl.Series(column, [self.owner.tenant], dtype=pl.String).new_from_index(0, frame.height)
         )
 
-    def refuse(self, bad: list[BadRecord]) -> None:
-        """Fails the stream for records that cannot be stored."""
-        first = min(bad, key=lambda one: one.line)
-        self.lacks_key = first.reason == KEY_MISSING
-        more = f" ({len(bad)} such values in this block)" if len(bad) > 1 else ""
-        self.fail(
-            f"line {first.line}: field {first.field!r} {first.reason}{more}: "
-            "mend it at the source or in the tap's schema"
+    def refuse(self, bad: Sequence[BadRecord], texts: Mapping[int, bytes]) -> None:
+        """Gives the stream up for records that cannot be stored, or sets them aside.
+
+        `texts` are their lines, by number, where they may be kept.
+        """
+        problems: dict[int, list[BadRecord]] = {}
+        for one in sorted(bad, key=lambda one: one.line):
+            problems.setdefault(one.line, []).append(one)
+        first = next(iter(problems.values()))[0]
+        self.bad_records += len(problems)
+        if not self.first_bad or first.line < self.first_bad.line:
+            self.first_bad = first
+        if self.settings.on_bad_record == "fail":
+            self.lacks_key = first.reason == KEY_MISSING
+            more = f" ({len(problems)} such records in this block)" if len(problems) > 1 else ""
+            self.fail(f"{_sentence(first)}{more}: mend it at the source or in the tap's schema")
+            return
+        self.quarantine.append(
+            self.dataset(),
+            [
+                quarantined(line, [Problem(one.field, one.reason) for one in found], texts.get(line, b""))
+                for line, found in problems.items()
+            ],
         )
+        limit = self.settings.max_bad_records
+        if limit is not None and self.bad_records > limit:
+            self.fail(f"more bad records than max_bad_records, {limit}")
+
+    def close(self) -> None:
+        """Ends the stream after its last message; one whose records are all bad is given up."""
+        if self.bad_records and not self.read[""]:
+            self.fail("not one of its records could be stored")
 
     def fail(self, reason: str) -> None:
         """Gives the stream up: nothing of it is published, the other streams go on."""
-        self.failure = self.failure or reason
+        self.failure = self.failure or printable(reason)
         self.waiting = []
 
     def facts(self, proof: Proof, opening: Any, bookmark: Any, covered: int | None) -> StreamFacts:  # noqa: ANN401 - any JSON value
@@ -264,7 +296,11 @@ class Stream:
             parents=tuple(PARENT * level + key for key in self.tables[""].keys) if table.suffix else (),
             json_columns=tuple(column.name for column in table.columns if column.kind is Kind.JSON),
             rows_read=self.read[table.suffix],
+            rows_quarantined=0 if table.suffix else self._set_aside(),
         )
+
+    def _set_aside(self) -> int:
+        return self.bad_records if self.settings.on_bad_record == "quarantine" else 0
 
     def _notes(self) -> list[str]:
         notes = [f"{count} values of {column} {how}" for (column, how), count in sorted(self.coerced.items())]
@@ -278,7 +314,12 @@ class Stream:
             )
         if self.filtered:
             notes.append(f"{self.filtered} records left out by the stream map's filter")
-        return notes
+        if self.first_bad and self._set_aside():
+            notes.append(
+                f"{self.bad_records} bad records are in {self.quarantine.path(self.dataset())}, "
+                f"the first: {_sentence(self.first_bad)}"
+            )
+        return [printable(note) for note in notes]
 
     def failed(self) -> DatasetSummary:
         """The summary of a stream that was given up."""
@@ -287,15 +328,24 @@ class Stream:
             dataset=self.dataset(),
             stream=self.name,
             status="failed",
-            rows_read=self.evidence.rows,
+            rows_read=self.evidence.rows - self._set_aside(),
+            rows_quarantined=self._set_aside(),
             proof="open",
             source=source,
             notes=[self.failure or "", *self._notes()],
         )
 
 
+def _sentence(bad: BadRecord) -> str:
+    return f"line {bad.line}: field {bad.field!r} {bad.reason}"
+
+
 def new_stream(
-    message: SchemaMessage, settings: Settings, taken: dict[str, str], started: datetime
+    message: SchemaMessage,
+    settings: Settings,
+    taken: dict[str, str],
+    quarantine: Quarantine,
+    started: datetime,
 ) -> Stream:
     """Opens a stream at its first SCHEMA, in a run that `started` then."""
     mark = message.schema.get(MARK)
@@ -311,6 +361,8 @@ def new_stream(
         account=mark.get("account"),
         tenant_column=settings.tenant_column,
         template=settings.dataset_template,
+        quarantine=quarantine,
+        max_depth=settings.max_depth,
         taken=taken,
         started=started,
         evidence=Evidence(closes_with=mark.get("closes_with")),

@@ -7,6 +7,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from lake_parquet.errors import printable
 from lake_parquet.prune import Weight
 from lake_parquet.readable import plural, readable_bytes
 from lake_parquet.runs import DatasetSummary, RunRecord
@@ -23,10 +24,10 @@ def log_summary(logger: logging.Logger, run: RunRecord) -> None:
 
 
 def _level(one: DatasetSummary) -> int:
-    """An error for what was not published, once a stream; a warning for a stream that was cut short."""
+    """An error for what was not published, once a stream; a warning where records are missing."""
     if one.status in ("held", "failed"):
         return logging.INFO if CHILD in one.dataset else logging.ERROR
-    return logging.WARNING if one.proof == "open" else logging.INFO
+    return logging.WARNING if one.proof == "open" or one.rows_quarantined else logging.INFO
 
 
 def _extra(one: DatasetSummary) -> dict[str, object]:
@@ -44,12 +45,13 @@ def sentence(one: DatasetSummary) -> str:
         facts[0] += f" ({changes})"
     facts += [
         f"{one.rows_read} read",
+        *([f"{one.rows_quarantined} quarantined"] if one.rows_quarantined else []),
         readable_bytes(one.bytes),
         f"source {one.source or 'unknown'}",
         f"path {one.path or 'none'}",
     ]
     notes = "".join(f"; {note}" for note in one.notes)
-    return f"{one.status.capitalize()} {one.dataset}: {', '.join(facts)}{notes}."
+    return printable(f"{one.status.capitalize()} {one.dataset}: {', '.join(facts)}{notes}.")
 
 
 def lake_sentence(weight: Weight) -> str:

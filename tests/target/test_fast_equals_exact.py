@@ -309,6 +309,6 @@ def test_whatever_way_decodes_a_block_its_records_are_validated(stream: tuple[li
     validator = Validator(schema)
     expected = list(validator.check(block, lines))
     rows = [Rows("s", block, 7, len(texts))]
-    bad = [one for part in BlockDecoder(table, validator).decode(rows) for one in part.bad]
+    bad = [one for part in BlockDecoder(table, validator=validator).decode(rows) for one in part.bad]
     plain = [one for part in BlockDecoder(table).decode(rows) for one in part.bad]
     assert sorted(bad, key=repr) == sorted([*plain, *expected], key=repr)

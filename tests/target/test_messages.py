@@ -7,15 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from target_lake_parquet.caps import TooDeepError
 from target_lake_parquet.messages import (
     ActivateVersion,
     BadLine,
+    BadMessage,
     CutLine,
     Message,
     Rows,
     SchemaMessage,
     StateMessage,
-    UnreadableRecord,
+    UnknownMessage,
     read_messages,
     record_of,
 )
@@ -129,18 +131,112 @@ def test_a_last_line_without_its_end_is_taken_if_whole_and_told_if_cut() -> None
 
 
 @pytest.mark.parametrize(
-    "line", ["hello", "[]", "1", "null", '{"type": 5}', "{}", '{"type": "STATE", "value": {}}x']
+    "line",
+    [
+        *["hello", "[]", "1", "null", "{}", '{"type": 5}', '{"type": ""}', '{"type": "STATE", "value": {}}x'],
+        *[
+            '{"type": "STATE"}',
+            '{"type": "RECORD", "record": {}}',
+            '{"type": "SCHEMA", "stream": "", "schema": {}}',
+        ],
+        *['{"type": "RECORD", "stream": 5, "record": {}}', "\x00", "{'type': 'STATE', 'value': 1}"],
+    ],
 )
 def test_a_line_that_is_no_message_is_refused_with_its_number(line: str) -> None:
     with pytest.raises(BadLine, match="line 2 is no Singer message"):
         read(row("a", 1), line)
 
 
-def test_a_record_that_only_a_lenient_reader_takes_fails_its_stream() -> None:
-    found = read('{"stream": "a", "type": "RECORD", "record": {"n": NaN}}', row("a", 1))
-    assert isinstance(found[0], UnreadableRecord)
-    assert (found[0].line, found[0].stream) == (1, "a")
-    assert isinstance(found[1], Rows)
+def test_a_line_that_is_not_readable_concerns_its_stream_alone_where_its_beginning_names_it() -> None:
+    assert read('{"stream": "a", "type": "RECORD", "record": {"n": NaN}}', row("b", 1)) == [
+        Rows("a", b'{"stream": "a", "type": "RECORD", "record": {"n": NaN}}\n', 1, 1),
+        Rows("b", row("b", 1).encode() + b"\n", 2, 1),
+    ]
+    assert read(' { "type":"SCHEMA" , "stream" : "a", "schema": {"n": 1,}}') == [
+        BadMessage(
+            1,
+            "a",
+            "the SCHEMA message is not readable (JSON is malformed: trailing comma in object (byte 55))",
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (
+            '{"type": "RECORD", "stream": "a"}',
+            "the RECORD message lacks what the Singer specification asks of one",
+        ),
+        (
+            '{"type": "SCHEMA", "stream": "a"}',
+            "the SCHEMA message lacks what the Singer specification asks of one",
+        ),
+        ('{"type": "SCHEMA", "stream": "a", "schema": []}', "the SCHEMA message lacks what"),
+        (
+            '{"type": "SCHEMA", "stream": "a", "schema": {}, "key_properties": [1]}',
+            "the SCHEMA message has key_pr",
+        ),
+        (
+            '{"type": "SCHEMA", "stream": "a", "schema": {}, "key_properties": {}}',
+            "the SCHEMA message has key_pr",
+        ),
+        (
+            '{"type": "ACTIVATE_VERSION", "stream": "a", "version": true}',
+            "the ACTIVATE_VERSION message lacks",
+        ),
+        ('{"type": "ACTIVATE_VERSION", "stream": "a"}', "the ACTIVATE_VERSION message lacks"),
+    ],
+)
+def test_a_message_that_lacks_its_parts_concerns_its_stream_alone(line: str, reason: str) -> None:
+    (found,) = read(line)
+    assert isinstance(found, BadMessage)
+    assert (found.line, found.stream) == (1, "a")
+    assert found.reason.startswith(reason)
+
+
+def test_a_message_of_an_unknown_type_is_handed_on() -> None:
+    assert read('{"type": "Control", "stream": "a"}') == [UnknownMessage(1, "Control")]
+
+
+def test_a_byte_order_mark_counts_at_the_very_beginning_only() -> None:
+    mark = "\ufeff"
+    assert read(mark + row("a", 1)) == read(row("a", 1))
+    assert read((mark + row("a", 1)).encode()) == read(row("a", 1).encode())
+    with pytest.raises(BadLine, match="line 2"):
+        read(row("a", 1), mark + '{"type": "STATE", "value": 1}')
+
+
+def test_depth_counts_from_the_messages_own_object() -> None:
+    def nested(levels: int) -> str:
+        return '{"stream": "a", "type": "RECORD", "record": ' + "[" * (levels - 1) + "]" * (levels - 1) + "}"
+
+    assert bytes(record_of(nested(100).encode())) == b"[" * 99 + b"]" * 99
+    with pytest.raises(TooDeepError, match="nested deeper than 100 levels"):
+        record_of(nested(101).encode())
+    brackets_in_text = '{"type": "STATE", "value": "' + "[" * 5000 + '\\"{"}'
+    wide = '{"type": "STATE", "value": [' + "[]," * 5000 + "0]}"
+    assert [type(one) for one in read(brackets_in_text, wide)] == [StateMessage, StateMessage]
+
+
+@pytest.mark.parametrize("levels", [101, 100_000])
+@pytest.mark.parametrize("closing", ["]", ""])
+def test_what_nests_too_deeply_concerns_its_stream_alone(levels: int, closing: str) -> None:
+    deep = "[" * levels + closing * levels + "}"
+    (record,) = read('{"stream": "a", "type": "RECORD", "record": ' + deep)
+    assert (record.stream, record.first_line) == ("a", 1) if isinstance(record, Rows) else None
+    (schema,) = read('{"type": "SCHEMA", "stream": "a", "schema": ' + deep)
+    why = "the SCHEMA message is not readable (is nested deeper than 100 levels (max_depth))"
+    assert schema == BadMessage(1, "a", why)
+    with pytest.raises(BadLine, match=r"line 1 is no Singer message .is nested deeper than 100 levels"):
+        read('{"type": "STATE", "value": ' + deep)
+
+
+def test_two_streams_or_types_in_one_message_are_refused() -> None:
+    begin = b'{"type": "RECORD", "stream": "a", "record": {"id": 1}, '
+    for more in (b'"stream": "b"}', b'"type": "STATE"}', b'"stream": null}'):
+        with pytest.raises(ValueError, match="two types, or two streams"):
+            record_of(begin + more)
 
 
 def test_a_line_past_the_limit_is_refused_before_it_is_held() -> None:

@@ -44,23 +44,33 @@ BAD_LINES = {
     "an array": (b"[]", "line 2 is no Singer message"),
     "no type": (b'{"stream":"orders"}', "line 2 is no Singer message"),
     "null type": (b'{"type":null}', "line 2 is no Singer message"),
+    "empty type": (b'{"type":""}', "line 2 is no Singer message (its type is empty)"),
     "unknown type": (b'{"type":"CONTROL"}', "unknown message type 'CONTROL'"),
-    "BATCH": (b'{"type":"BATCH","stream":"orders"}', "BATCH messages are not read by this version"),
-    "RECORD without record": (
-        b'{"type":"RECORD","stream":"orders"}',
-        "lacks what the Singer specification asks",
+    "RECORD without stream": (
+        b'{"type":"RECORD","record":{}}',
+        "line 2 is no Singer message (the RECORD message",
     ),
-    "RECORD before SCHEMA": (b'{"type":"RECORD","stream":"x","record":{}}', "comes before its SCHEMA"),
-    "SCHEMA without schema": (b'{"type":"SCHEMA","stream":"x"}', "lacks what the Singer specification asks"),
+    "RECORD with a number for its stream": (
+        b'{"type":"RECORD","stream":1,"record":{}}',
+        "line 2 is no Singer",
+    ),
     "STATE without value": (b'{"type":"STATE"}', "lacks what the Singer specification asks"),
-    "version that is a word": (b'{"type":"ACTIVATE_VERSION","stream":"orders","version":"a"}', "lacks what"),
     "bytes that are not UTF-8": (
         b'{"type":"STATE","value":"\xff"}',
         "line 2 holds a STATE that is not readable",
     ),
-    "deep STATE": (b'{"type":"STATE","value":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "recursion depth"),
+    "deep STATE": (
+        b'{"type":"STATE","value":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        "line 2 is no Singer message (is nested deeper than 100 levels",
+    ),
+    "a long number in a STATE": (
+        b'{"type":"STATE","value":' + b"9" * 1_000_000 + b"}",
+        "line 2 is no Singer message (holds a number of 1,000 digits or more)",
+    ),
     "NaN": (b'{"type":"STATE","value":NaN}', "line 2 is no Singer message"),
     "byte order mark": (b'\xef\xbb\xbf{"type":"STATE","value":{}}', "line 2 is no Singer message"),
+    "UTF-16": ('{"type":"STATE","value":{}}'.encode("utf-16"), "line 2 is no Singer message"),
+    "terminal commands": (b'{"type":"\\u001b[2J\\u202e","stream":"s"}', "type '\\x1b[2J\\u202e'"),
 }
 
 
@@ -77,12 +87,74 @@ def test_a_bad_line_stops_the_run_with_its_number_and_publishes_nothing(place: P
     assert message in place.record()["error"]
 
 
+DEEP = b"[" * 100_000 + b"]" * 100_000
+BAD_MESSAGES = {
+    "BATCH": (b'{"type":"BATCH","stream":"x"}', "BATCH message is not read by this version"),
+    "RECORD without record": (b'{"type":"RECORD","stream":"x"}', "lacks what the Singer specification asks"),
+    "RECORD before SCHEMA": (b'{"type":"RECORD","stream":"x","record":{}}', "comes before its SCHEMA"),
+    "SCHEMA without schema": (b'{"type":"SCHEMA","stream":"x"}', "lacks what the Singer specification asks"),
+    "SCHEMA without properties": (b'{"type":"SCHEMA","stream":"x","schema":{}}', "has no properties"),
+    "keys that are no names": (
+        b'{"type":"SCHEMA","stream":"x","schema":{"properties":{"a":{}}},"key_properties":[["a"]]}',
+        "key_properties that are no list of names",
+    ),
+    "keys that the schema has not": (
+        b'{"type":"SCHEMA","stream":"x","schema":{"properties":{"a":{}}},"key_properties":["b"]}',
+        "key_properties name what the schema has no plain column for: b",
+    ),
+    "version that is a word": (b'{"type":"ACTIVATE_VERSION","stream":"x","version":"a"}', "lacks what"),
+    "deep SCHEMA": (b'{"type":"SCHEMA","stream":"x","schema":' + DEEP + b"}", "is nested deeper than 100"),
+    "deep RECORD": (
+        b'{"type":"RECORD","stream":"x","record":{"a":' + DEEP + b"}}",
+        "comes before its SCHEMA",
+    ),
+    "SCHEMA cut in the middle": (b'{"type":"SCHEMA","stream":"x","schema":{"prop', "message is not readable"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_MESSAGES)
+def test_a_bad_message_fails_its_stream_alone(place: Place, case: str) -> None:
+    line, message = BAD_MESSAGES[case]
+    data = ORDERS.encode() + b"\n" + line + b"\n" + record("orders", id=1, name="a").encode() + b"\n"
+    ended = place.command("target-lake-parquet", "--config", place.configured(), stdin=data)
+    assert ended.code == 1
+    assert_clear(ended.err)
+    (told,) = (one for one in ended.err.splitlines() if message in one)
+    assert "Failed x: " in told
+    assert "line 2: " in told
+    assert place.rows("orders") == [{"id": 1, "name": "a"}]
+    assert place.summary("x")["status"] == "failed"
+    assert place.datasets() == ["orders"]
+
+
+def test_a_stream_that_failed_before_its_schema_stays_failed(place: Place) -> None:
+    ended = place.run(record("s", id=1), schema("s", {"id": KEY}), record("s", id=2))
+    assert ended.code == 1
+    assert "line 1: a RECORD of the stream comes before its SCHEMA" in ended.err
+    assert place.datasets() == []
+
+
+def test_names_from_the_tap_command_no_terminal_and_forge_no_log_line(place: Place) -> None:
+    name = "a\nError: all is well\x1b[2J\u202e"
+    lines = [schema(name, {"id": KEY}), record(name, id="x"), schema("s", {"id": KEY})]
+    ended = place.run(*lines, record("s", id=1, **{name: 1}), undeclared_fields="warn")
+    assert ended.code == 1
+    assert not set("\x1b\u202e") & set(ended.err)
+    assert not any(line.startswith("Error: all") for line in ended.err.splitlines())
+    assert "a\\nError: all is well\\x1b[2J\\u202e" in ended.err
+
+
 BAD_RECORDS = {
     "an array": "[]",
     "null": "null",
     "bytes that are not UTF-8": '{"id": 1, "name": "\udcff"}',
     "a key that is missing": '{"name": "a"}',
     "5,000 digits": '{"id": ' + "9" * 5000 + "}",
+    "a million digits": '{"id": 1, "name": ' + "9" * 1_000_000 + "}",
+    "a million digits after the point": '{"id": 1, "name": 0.' + "9" * 1_000_000 + "}",
+    "100,000 levels": '{"id": 1, "name": ' + "[" * 100_000 + "]" * 100_000 + "}",
+    "100,000 levels that do not close": '{"id": 1, "name": ' + '{"a":' * 100_000,
+    "two records": '{"id": 1}, "record": []',
     "an exponent past reason": '{"id": 1e999999999}',
     "an object for a string's parent": '{"id": {"a": 1}}',
 }

@@ -1,0 +1,97 @@
+"""Records that could not be stored, kept aside in `.quarantine`: one JSON line each, to be mended.
+
+They are the tap's own bytes and may be personal data: only the lake's owner may read the files.
+"""
+
+import base64
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import msgspec
+
+from lake_parquet import paths
+from lake_parquet.errors import LakeError
+from lake_parquet.files import append_private, sync_file, sync_folder
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is the matter with a record: the field (`record` for the whole of it), and why."""
+
+    field: str
+    reason: str
+
+
+class Quarantined(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A line of a quarantine file.
+
+    `message` is the input line as text. Where bytes of it are no UTF-8, they are escaped there
+    and `message_base64` is the line as it was. `more` are the record's further problems.
+    """
+
+    line: int
+    field: str
+    reason: str
+    message: str
+    message_base64: str | None = None
+    more: list[Problem] = []
+
+
+def quarantined(line: int, problems: Iterable[Problem], message: bytes) -> Quarantined:
+    """Makes a line of a quarantine file; the first of `problems` counts as the reason."""
+    first, *more = problems
+    try:
+        text, encoded = message.decode(), None
+    except UnicodeDecodeError:
+        text = message.decode(errors="backslashreplace")
+        encoded = base64.b64encode(message).decode()
+    return Quarantined(
+        line=line, field=first.field, reason=first.reason, message=text, message_base64=encoded, more=more
+    )
+
+
+class Quarantine:
+    """The quarantine of one run. There is nothing on disk until a record comes."""
+
+    def __init__(self, root: Path, run_id: str) -> None:
+        """Knows the place of `run_id` in the lake at `root`."""
+        self.root = root
+        self.folder = f"{paths.QUARANTINE}/{run_id}"
+        self._unsynced: set[Path] = set()
+
+    def path(self, dataset: str) -> str:
+        """Where a dataset's records go, relative to the lake's root."""
+        return f"{self.folder}/{dataset}.jsonl"
+
+    def append(self, dataset: str, records: Iterable[Quarantined]) -> None:
+        """Keeps records of a dataset.
+
+        Raises:
+            LakeError: the disk is full, or fails.
+        """
+        path = self.root / self.path(dataset)
+        lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
+        try:
+            append_private(path, lines)
+        except OSError as error:
+            raise _unwritable(error) from error
+        self._unsynced.add(path)
+
+    def sync(self) -> None:
+        """Makes what was appended durable: before what was read with it is published, or its STATE printed.
+
+        Raises:
+            LakeError: the disk failed.
+        """
+        try:
+            for path in self._unsynced:
+                sync_file(path)
+                sync_folder(path.parent)
+        except OSError as error:
+            raise _unwritable(error) from error
+        self._unsynced.clear()
+
+
+def _unwritable(error: OSError) -> LakeError:
+    reason = error.strerror or os.strerror(error.errno or 0)
+    return LakeError(f"{paths.QUARANTINE} cannot be written ({reason}): nothing more was published")

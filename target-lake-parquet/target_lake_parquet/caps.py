@@ -1,0 +1,70 @@
+"""A line's bytes in, a refusal where parsing them would cost too much: looked at before any parser is. Pure.
+
+Neither check makes objects of what the bytes say; most lines cost two counts and one search.
+"""
+
+import itertools
+import re
+
+MAX_NUMBER = 1000
+"""A number written with so many digits, or more, is refused: no column holds it, and reading it is slow."""
+
+LONG_NUMBER = f"holds a number of {MAX_NUMBER:,} digits or more"
+
+_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[][{}]', re.DOTALL)
+_DIGITS = bytes(ord("0") if chr(byte) in "0123456789." else byte for byte in range(256))
+_STEPS = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
+_PIECE = 2**16
+_NO_BRACKETS = bytes(byte for byte in range(256) if chr(byte) not in "{}[]")
+
+
+class TooDeepError(ValueError):
+    """A line is nested too deeply. `near` is the last name before that on its record's top level, if any."""
+
+    def __init__(self, max_depth: int, near: str) -> None:
+        """Says so of a line that nests deeper than `max_depth`."""
+        super().__init__(f"is nested deeper than {max_depth} levels (max_depth)")
+        self.near = near
+
+
+def check_caps(line: bytes, max_depth: int) -> None:
+    """Looks at a message's line of JSON, or of what should be some.
+
+    Raises:
+        TooDeepError: it nests deeper than `max_depth`.
+        ValueError: it holds a number of too many digits.
+    """
+    may_be_deep = line.count(b"{") + line.count(b"[") > max_depth
+    may_be_long = len(line) > MAX_NUMBER and b"0" * MAX_NUMBER in line.translate(_DIGITS)
+    if not may_be_deep and not may_be_long:
+        return
+    bare = _STRINGS.sub(b'""', line)
+    if may_be_deep and _is_deeper(bare, max_depth):
+        raise TooDeepError(max_depth, _name_before(line, max_depth))
+    if may_be_long and b"0" * MAX_NUMBER in bare.translate(_DIGITS):
+        raise ValueError(LONG_NUMBER)
+
+
+def _is_deeper(bare: bytes, max_depth: int) -> bool:
+    """Tells whether brackets nest deeper: a running sum of +1 and -1, piece by piece."""
+    steps = memoryview(bare.translate(_STEPS, _NO_BRACKETS)).cast("b")
+    depth = 0
+    for at in range(0, len(steps), _PIECE):
+        depths = list(itertools.accumulate(steps[at : at + _PIECE], initial=depth))
+        if max(depths) > max_depth:
+            return True
+        depth = depths[-1]
+    return False
+
+
+def _name_before(line: bytes, max_depth: int) -> str:
+    depth, name = 0, b""
+    for token in _TOKENS.finditer(line):
+        if token[0][:1] == b'"':
+            name = token[0] if depth == 2 else name  # noqa: PLR2004 - the message, then its record
+        else:
+            depth += 1 if token[0] in b"{[" else -1
+            if depth > max_depth:
+                break
+    return name[1:-1].decode(errors="replace")
