@@ -4,15 +4,16 @@ They are the tap's own bytes and may be personal data: only the lake's owner may
 """
 
 import base64
+import contextlib
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 import msgspec
 
 from lake_parquet import paths
 from lake_parquet.errors import LakeError
 from lake_parquet.files import append_private, sync_file, sync_folder
+from lake_parquet.store import Store
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -53,11 +54,11 @@ def quarantined(line: int, problems: Iterable[Problem], message: bytes) -> Quara
 class Quarantine:
     """The quarantine of one run. There is nothing on disk until a record comes."""
 
-    def __init__(self, root: Path, run_id: str) -> None:
-        """Knows the place of `run_id` in the lake at `root`."""
-        self.root = root
+    def __init__(self, store: Store, run_id: str) -> None:
+        """Knows the place of `run_id` in a lake."""
+        self.store = store
         self.folder = f"{paths.QUARANTINE}/{run_id}"
-        self._unsynced: set[Path] = set()
+        self._unsynced: set[str] = set()
 
     def path(self, dataset: str) -> str:
         """Where a dataset's records go, relative to the lake's root."""
@@ -69,10 +70,10 @@ class Quarantine:
         Raises:
             LakeError: the disk is full, or fails.
         """
-        path = self.root / self.path(dataset)
+        path = self.path(dataset)
         lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
         try:
-            append_private(path, lines)
+            append_private(self.store.workplace / path, lines)
         except OSError as error:
             raise _unwritable(error) from error
         self._unsynced.add(path)
@@ -85,11 +86,23 @@ class Quarantine:
         """
         try:
             for path in self._unsynced:
-                sync_file(path)
-                sync_folder(path.parent)
+                file = self.store.workplace / path
+                sync_file(file)
+                sync_folder(file.parent)
+                if not self.store.keeps_workplace:
+                    self.store.write(path, file.read_bytes())
         except OSError as error:
             raise _unwritable(error) from error
         self._unsynced.clear()
+
+    def close(self) -> None:
+        """Removes what stands only in the workplace: personal data must not stay behind there."""
+        if not self.store.keeps_workplace:
+            folder = self.store.workplace / self.folder
+            with contextlib.suppress(OSError):
+                for file in folder.glob("*.jsonl"):
+                    file.unlink()
+                folder.rmdir()
 
 
 def _unwritable(error: OSError) -> LakeError:

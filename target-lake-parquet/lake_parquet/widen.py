@@ -23,7 +23,11 @@ def is_exact(frame: pl.LazyFrame, column: str, dtype: pl.DataType) -> bool:
 
 def common_type(frames: Sequence[pl.LazyFrame], column: str) -> pl.DataType:
     """The narrowest type that holds a column of all `frames` exactly; frames that lack it do not count."""
-    having = [(frame, frame.collect_schema()[column]) for frame in frames if column in frame.collect_schema()]
+    return _common_type(frames, [frame.collect_schema() for frame in frames], column)
+
+
+def _common_type(frames: Sequence[pl.LazyFrame], schemas: Sequence[pl.Schema], column: str) -> pl.DataType:
+    having = [(f, schema[column]) for f, schema in zip(frames, schemas, strict=True) if column in schema]
     dtypes = {dtype for _, dtype in having}
     if len(dtypes) == 1:
         return dtypes.pop()
@@ -62,7 +66,8 @@ def unite(frames: Sequence[pl.LazyFrame]) -> tuple[list[pl.LazyFrame], list[str]
     A frame that lacks a column gets nulls.
     """
     names = list(dict.fromkeys(name for frame in frames for name in frame.collect_schema()))
-    types = {name: common_type(frames, name) for name in names}
+    schemas = [frame.collect_schema() for frame in frames]  # of thousands of columns it takes long to collect
+    types = {name: _common_type(frames, schemas, name) for name in names}
     notes = []
     united = []
     for frame in frames:

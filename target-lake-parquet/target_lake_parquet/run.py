@@ -88,7 +88,7 @@ class Run:
         self._take_up_dead_runs()
         self.committer = Committer(self.store, self.staging, self.id, settings.tap, settings.parquet)
         self.pace = Pace(settings.checkpoint_seconds, settings.checkpoint_bytes)
-        self.quarantine = Quarantine(self.store.workplace, self.id)
+        self.quarantine = Quarantine(self.store, self.id)
         self.workers = Workers()
         self.streams: dict[str, Stream] = {}
         self.taken: dict[str, str] = {}
@@ -353,11 +353,13 @@ class Run:
         with contextlib.suppress(OSError):  # the error may be that nothing can be written any more
             self._tell()
         self.staging.close()
+        self.quarantine.close()
 
     def _tell(self) -> None:
         self.record.finished_at = _text(datetime.now(UTC))
         write_run(self.store, self.record)
         self.staging.close()
+        self.quarantine.close()
         log_summary(self.logger, self.record)
         if self.store.keeps_workplace:  # an object store would be asked once a file
             with contextlib.suppress(LakeError, OSError):  # a size is not worth a failure

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from lake_parquet.errors import LakeError
+from lake_parquet.local_store import LocalStore
 from lake_parquet.quarantine import Problem, Quarantine, quarantined
 
 WHY = Problem("a", "is odd")
 
 
 def test_a_record_is_one_json_line_with_its_place_its_reason_and_its_own_text(tmp_path: Path) -> None:
-    quarantine = Quarantine(tmp_path, "run")
+    quarantine = Quarantine(LocalStore(tmp_path), "run")
     quarantine.append("s", [quarantined(7, [WHY, Problem("b", "is even")], b'{"a": "\xc3\xbc\n"}')])
     quarantine.append("s", [quarantined(9, [WHY], b'{"a": "\xff"}')])
     quarantine.sync()
@@ -41,7 +42,7 @@ def test_a_record_is_one_json_line_with_its_place_its_reason_and_its_own_text(tm
 def test_its_owner_alone_may_read_it(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        quarantine = Quarantine(tmp_path, "run")
+        quarantine = Quarantine(LocalStore(tmp_path), "run")
         quarantine.append("s", [quarantined(1, [WHY], b"{}")])
     finally:
         os.umask(before)
@@ -50,14 +51,14 @@ def test_its_owner_alone_may_read_it(tmp_path: Path) -> None:
 
 
 def test_without_a_record_there_is_no_folder(tmp_path: Path) -> None:
-    Quarantine(tmp_path, "run").sync()
+    Quarantine(LocalStore(tmp_path), "run").sync()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_it_is_durable_when_it_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
     monkeypatch.setattr("lake_parquet.quarantine.sync_file", synced.append)
-    quarantine = Quarantine(tmp_path, "run")
+    quarantine = Quarantine(LocalStore(tmp_path), "run")
     quarantine.append("s", [quarantined(1, [WHY], b"{}")])
     quarantine.append("t", [quarantined(1, [WHY], b"{}")])
     quarantine.sync()
@@ -68,14 +69,35 @@ def test_it_is_durable_when_it_is_synced(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_disk_that_fails_is_told(tmp_path: Path) -> None:
     (tmp_path / ".quarantine").touch()
     with pytest.raises(LakeError, match=r"\.quarantine cannot be written \(Not a directory\)"):
-        Quarantine(tmp_path, "run").append("s", [quarantined(1, [WHY], b"{}")])
+        Quarantine(LocalStore(tmp_path), "run").append("s", [quarantined(1, [WHY], b"{}")])
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
-    quarantine = Quarantine(tmp_path, "run")
+    quarantine = Quarantine(LocalStore(tmp_path), "run")
     path = tmp_path / quarantine.path("s")
     path.parent.mkdir(parents=True)
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(LakeError, match="cannot be written"):
         quarantine.append("s", [quarantined(1, [WHY], b"{}")])
     assert not (tmp_path / "elsewhere").exists()
+
+
+class Bucket(LocalStore):
+    """A store whose workplace is not the lake: an object store's likeness."""
+
+    keeps_workplace = False
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.workplace = root / "work"
+
+
+def test_in_an_object_store_it_is_written_when_it_is_synced_and_no_copy_stays(tmp_path: Path) -> None:
+    quarantine = Quarantine(Bucket(tmp_path), "run")
+    path = quarantine.path("s")
+    for number in (1, 2):
+        quarantine.append("s", [quarantined(number, [WHY], b"{}")])
+        quarantine.sync()
+    assert len((tmp_path / path).read_text().splitlines()) == 2
+    quarantine.close()
+    assert not (tmp_path / "work" / path).exists()
