@@ -35,5 +35,6 @@ for command in (
     cli_care.check_lake,
     cli_care.verify_lake,
     cli_care.prune_lake,
+    cli_care.recover_lake,
 ):
     main.add_command(command)

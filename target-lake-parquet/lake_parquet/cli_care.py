@@ -1,4 +1,4 @@
-"""The commands that look after the lake: `check`, `verify`, `prune`."""
+"""The commands that look after the lake: `check`, `verify`, `prune`, `recover`."""
 
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -11,6 +11,7 @@ from lake_parquet.cli_options import Age, Share, dataset_argument, open_lake, op
 from lake_parquet.health import ALARMS, Limits
 from lake_parquet.overview import look_at, look_at_runs
 from lake_parquet.readable import plural, readable_bytes
+from lake_parquet.recover import recover
 from lake_parquet.render import Rows
 from lake_parquet.verify import Verified, verify
 
@@ -163,3 +164,31 @@ def prune_lake(  # noqa: PLR0913 - one parameter an option
     what = f"{plural(len(going), 'snapshot')}, {readable_bytes(size)}"
     what += f", and the rows that {plural(len(aside), 'run')} kept aside" if aside else ""
     render.say(f"Removed {what}." if yes else f"{what} may go; nothing was removed: --yes removes.")
+
+
+@click.command("recover")
+@click.option(
+    "--publish-incomplete",
+    is_flag=True,
+    help="Publish first loads that were cut short, too: half a history becomes the latest.",
+)
+@options
+def recover_lake(lake: str, *, publish_incomplete: bool, as_json: bool) -> None:
+    """Publish rows that runs left durable when they died.
+
+    The target does so itself at its next start; this is for a tap that runs no more. Exit code 1 where rows
+    still wait: those of a first load wait for a run that reads it to its end.
+    """
+    summaries = recover(open_lake(lake).store, publish_incomplete=publish_incomplete)
+    if as_json:
+        render.show_json(msgspec.to_builtins(summaries))
+    else:
+        render.show_lines(
+            f"{one.dataset}: {one.status}, {plural(one.row_count, 'row')}: {'; '.join(one.notes)}"
+            for one in summaries
+        )
+    waiting = [one for one in summaries if one.status in ("held", "failed")]
+    if not summaries:
+        render.say("No rows wait.")
+    if waiting:
+        raise click.exceptions.Exit(ALARM)

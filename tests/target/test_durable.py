@@ -237,6 +237,25 @@ def test_stub_rows_hand_no_bookmark_on(place: Place) -> None:
     assert ended.out == ""
 
 
+def test_lake_recover_publishes_what_waits_and_tells_what_goes_on_waiting(place: Place) -> None:
+    def lake(*argv: str) -> Ended:
+        return place.command("lake", "recover", "--lake", str(place.root), *argv)
+
+    place.good(CHANGES, change(1, "old"), mark("orders", 1))
+    assert (lake().code, lake().out, lake().err.strip()) == (0, "", "No rows wait.")
+    killed(place, CHANGES, change(2, "kept", 2), mark("orders", 2), EVENTS, event(1, 1), mark("events", 1))
+    ended = lake()
+    assert ended.code == 1
+    assert [line.split(": ")[:2] for line in ended.out.splitlines()] == [
+        ["orders", "published, 2 rows"],
+        ["events", "held, 0 rows"],
+    ]
+    assert names(place) == ["old", "kept"]
+    (one,) = json.loads(lake("--json", "--publish-incomplete").out)
+    assert (one["dataset"], one["status"], one["row_count"]) == ("events", "published", 1)
+    assert place.staged() == []
+
+
 def test_changed_keys_leave_kept_rows_alone_until_someone_decides(place: Place) -> None:
     killed(place, CHANGES, change(1, "a", 1), mark("orders", 1))
     other = schema("orders", {"id": KEY, "name": STRING, "updated_at": MOMENT}, ["name"], ["updated_at"])
