@@ -27,7 +27,7 @@ from lake_parquet.runs import DatasetSummary, Status
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import ROW, Staging
 from lake_parquet.store import Store
-from lake_parquet.widen import unite
+from lake_parquet.widen import json_columns, unite, written
 
 MOST_TRIES = 100
 """How often a writer merges again because others were faster; each time one of them has published."""
@@ -152,8 +152,7 @@ class Committer:
     ) -> dict[str, Merged]:
         folder = self.staging.folder
         scans = {
-            dataset: before.local_scan(folder) if before else None
-            for dataset, before in ground.befores.items()
+            dataset: before.base(folder) if before else None for dataset, before in ground.befores.items()
         }
         steps = steps_of(absorbed, self.staging, family, facts, decision)
         return merge_family(family, facts, decision, scans, steps, folder)
@@ -219,7 +218,7 @@ class Committer:
                 base=own_before.path if own_before and decision.keeps_base else None,
                 absorbed=self._absorbed(member, before, absorbed) if member is family.stream else (),
                 children=files if member is family.stream else {},
-                json_columns=member.json_columns,
+                json_columns=json_columns(result.rows),
                 bookmark=facts.bookmark if member is family.stream else None,
                 schema=family.schema if member is family.stream else None,
             )
@@ -259,7 +258,7 @@ class Committer:
 
     def _sink(self, rows: pl.LazyFrame, path: Path, metadata: dict[str, str]) -> None:
         try:
-            rows.sink_parquet(
+            written(rows).sink_parquet(
                 path,
                 compression=self.options.compression,
                 compression_level=self.options.compression_level,

@@ -11,27 +11,26 @@ import msgspec
 import polars as pl
 
 from lake_parquet.errors import UsageError
-from lake_parquet.widen import MAX_DIGITS, TIMESTAMP
+from lake_parquet.widen import JSON, MAX_DIGITS, TIMESTAMP
 
 _SMALL = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
 _PLAIN = (pl.Int64, pl.Float64, pl.Boolean, pl.String, pl.Date, pl.Decimal)
 
 
-def conform(frame: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """Casts each column to a type of the lake; says which columns are JSON text now.
+def conform(frame: pl.DataFrame) -> pl.DataFrame:
+    """Casts each column to a type that staging has.
 
     Raises:
         UsageError: a column's name or type has no place in the lake.
     """
     _check_names(frame.columns)
-    casts, json_columns = [], []
+    casts = []
     for name, dtype in frame.schema.items():
         if isinstance(dtype, pl.Struct | pl.List | pl.Array | pl.Object):
-            json_columns.append(name)
-            casts.append(pl.col(name).map_elements(_json_text, pl.String))
+            casts.append(pl.col(name).map_elements(_json_text, JSON))
         else:
             casts.append(_cast(name, dtype))
-    return frame.with_columns(casts), tuple(json_columns)
+    return frame.with_columns(casts)
 
 
 def _check_names(names: list[str]) -> None:
@@ -64,9 +63,9 @@ def _cast(name: str, dtype: pl.DataType) -> pl.Expr:
     raise UsageError(f"column {name!r} is a {dtype}, which the lake does not hold: cast it to another type")
 
 
-def _json_text(value: Any) -> str:  # noqa: ANN401 - any value of a cell
+def _json_text(value: Any) -> bytes:  # noqa: ANN401 - any value of a cell
     plain = value.to_list() if isinstance(value, pl.Series) else value
-    return msgspec.json.encode(plain, enc_hook=_plain).decode()
+    return msgspec.json.encode(plain, enc_hook=_plain)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any value of a cell

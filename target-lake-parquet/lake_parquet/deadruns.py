@@ -19,6 +19,7 @@ from lake_parquet.policy import StreamFacts
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import ROW
 from lake_parquet.store import Store
+from lake_parquet.widen import written
 
 
 class DeadRun:
@@ -91,8 +92,8 @@ def waiting_rows(
         if previous and previous.info and run.id in previous.info.absorbed:
             run.settle(dataset)
             continue
-        theirs = (staged.facts.owner, staged.facts.account, staged.family.stream.keys)
-        if theirs == (facts.owner, facts.account, family.stream.keys):
+        theirs = (staged.facts.owner, staged.facts.account, set(staged.family.stream.keys))
+        if theirs == (facts.owner, facts.account, set(family.stream.keys)):
             found.append(DeadRows(run, staged))
     return found
 
@@ -170,7 +171,7 @@ def _set_aside(root: Path, folder: Path, journal: Journal | None) -> list[str]:
             continue
         aside = root / paths.INCOMPLETE / folder.name / dataset
         make_folder(aside)
-        pl.scan_parquet(path).drop(ROW).sink_parquet(aside / f"{number}{paths.SUFFIX}")
+        written(pl.scan_parquet(path).drop(ROW)).sink_parquet(aside / f"{number}{paths.SUFFIX}")
         moved.append(dataset)
     return list(dict.fromkeys(moved))
 

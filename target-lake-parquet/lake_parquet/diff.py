@@ -15,7 +15,7 @@ import polars as pl
 from lake_parquet.column_types import drift
 from lake_parquet.merge import PER_RUN
 from lake_parquet.snapshots import Snapshot
-from lake_parquet.widen import unite
+from lake_parquet.widen import unite, written
 
 PART_ROWS = 2_000_000
 """Rows of a snapshot that are matched at once."""
@@ -80,7 +80,8 @@ class Diff:
         return pl.concat([part[what] for part in self._parts()])
 
     def _parts(self) -> Iterator[dict[str, pl.LazyFrame]]:
-        (before, after), _ = unite([self.a.scan(), self.b.scan()])
+        (before, after), _ = unite([self.a.typed(), self.b.typed()])
+        before, after = written(before), written(after)
         columns = [name for name in after.collect_schema() if name not in PER_RUN]
         before, after = before.select(columns), after.select(columns)
         by = list(self.keys) or columns

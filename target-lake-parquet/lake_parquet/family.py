@@ -15,7 +15,6 @@ class Member:
     owner: Owner
     keys: tuple[str, ...]
     parents: tuple[str, ...] = ()
-    json_columns: tuple[str, ...] = ()
     rows_read: int = 0
     rows_quarantined: int = 0
 

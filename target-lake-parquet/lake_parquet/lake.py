@@ -18,7 +18,7 @@ from lake_parquet.runs import DatasetSummary, RunRecord, newest_runs, read_run, 
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.store import open_store
 from lake_parquet.when import LATEST, PREVIOUS, When, as_of, pick
-from lake_parquet.widen import unite
+from lake_parquet.widen import unite, written
 
 
 class Lake:
@@ -280,5 +280,5 @@ def _is_pattern(dataset: str) -> bool:
 
 
 def _united(found: Sequence[Snapshot]) -> pl.LazyFrame:
-    frames, _ = unite([one.scan() for one in found])
-    return pl.concat(frames)
+    frames, _ = unite([one.typed() for one in found])
+    return written(pl.concat(frames))

@@ -20,9 +20,10 @@ class StreamFacts:
     `version` is the stream version that the tap activated, `resumed` whether the read began at a bookmark,
     `is_empty` whether it brought no rows, `origin` our taps' mark (`api`, `stub`), `proof` whether the stream
     was seen to its end, `bookmark` the stream's in the last STATE, `account` the shop or site that was read,
-    `filtered` how many records a stream map's filter left out.
+    `filtered` how many records a stream map's filter left out,
     `covered` the input line of the last STATE that holds its bookmark: later rows will be read again,
-    `reads_anew` our taps' word that they read everything and say so at the end.
+    `reads_anew` our taps' word that they read everything and say so at the end,
+    `hold` why the run itself found that its rows must not be published.
     """
 
     owner: Owner
@@ -43,6 +44,7 @@ class StreamFacts:
     filtered: int = 0
     covered: int | None = None
     reads_anew: bool = False
+    hold: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,8 @@ def _stranger(facts: StreamFacts, previous: SnapshotInfo) -> str | None:
 
 def _refusal(facts: StreamFacts, method: str) -> str | None:
     """Why no snapshot can be made of these rows, whatever the lake holds."""
+    if facts.hold:
+        return facts.hold
     if method == "upsert" and not facts.keys:
         return "load_method is upsert, and the stream has no key_properties: use append-only or overwrite"
     if facts.resumed and method == "overwrite" and facts.load_method == "auto" and facts.origin != "stub":
@@ -158,7 +162,7 @@ def _next(facts: StreamFacts, method: str, previous: SnapshotInfo) -> Decision:
             hold=f"the dataset was loaded as {previous.load_method} so far, this run would load it as "
             f"{method}: set load_method to {method} to accept the change",
         )
-    if method != "overwrite" and facts.keys != previous.keys:
+    if method != "overwrite" and set(facts.keys) != set(previous.keys):
         return Decision(
             method,
             hold=f"the keys changed from {_names(previous.keys)} to {_names(facts.keys)}: "

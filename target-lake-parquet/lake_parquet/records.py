@@ -83,22 +83,21 @@ class RecordWriter:
         run_id: str,
     ) -> DatasetSummary:
         owner = Owner(self.dataset)
-        read, json_columns, untyped = 0, dict[str, None](), dict[str, None]()
+        read, untyped = 0, dict[str, None]()
         for block in _blocks(rows):
             empty = [name for name, dtype in block.schema.items() if dtype == pl.Null()]
-            frame, texts = conform(block.drop(empty))
+            frame = conform(block.drop(empty))
             untyped.update(dict.fromkeys(empty))
             missing = [key for key in self.keys if key not in block.columns]
             if missing:
                 raise UsageError(f"{self.dataset}: the rows have no column {missing[0]!r}, which is a key")
             numbers = pl.int_range(read, read + block.height, dtype=pl.Int64, eager=True).alias(ROW)
             staging.append(self.dataset, frame.insert_column(0, numbers))
-            json_columns.update(dict.fromkeys(texts))
             read += block.height
         self._name_untyped(untyped, staging)
         if not staging.segments(self.dataset):
             raise UsageError(f"{self.dataset}: no rows, so no columns; an empty DataFrame has columns")
-        member = Member(self.dataset, owner, self.keys, json_columns=tuple(json_columns), rows_read=read)
+        member = Member(self.dataset, owner, self.keys, rows_read=read)
         facts = StreamFacts(
             owner=owner,
             keys=self.keys,
@@ -118,7 +117,7 @@ class RecordWriter:
             typed.update(segment.collect_schema().names())
         names = [name for name in untyped if name not in typed]
         if names:
-            frame, _ = conform(pl.DataFrame(schema=dict.fromkeys(names, pl.String)))
+            frame = conform(pl.DataFrame(schema=dict.fromkeys(names, pl.String)))
             staging.append(self.dataset, frame.insert_column(0, pl.Series(ROW, [], dtype=pl.Int64)))
 
 

@@ -15,6 +15,7 @@ from lake_parquet.errors import LakeError
 from lake_parquet.files import sha256
 from lake_parquet.footer import SnapshotInfo, read_info
 from lake_parquet.store import Store
+from lake_parquet.widen import JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,17 @@ class Snapshot:
         address = self.store.address(self.path)
         return pl.scan_parquet(address, glob=False, storage_options=self.store.options())
 
-    def local_scan(self, folder: Path) -> pl.LazyFrame:
-        """Its rows, from a local file: itself, or a copy in `folder` where it stands in an object store."""
-        return pl.scan_parquet(self.store.fetch(self.path, folder), glob=False)
+    def typed(self) -> pl.LazyFrame:
+        """Its rows, JSON text told from plain strings (`widen.written` undoes that)."""
+        return self._typed(self.scan())
+
+    def base(self, folder: Path) -> pl.LazyFrame:
+        """Its rows like that, from a local file: itself, or a copy in `folder` of one in an object store."""
+        return self._typed(pl.scan_parquet(self.store.fetch(self.path, folder), glob=False))
+
+    def _typed(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        texts = self.info.json_columns if self.info else ()
+        return rows.with_columns(pl.col(name).cast(JSON) for name in texts if name in self.schema.names)
 
 
 def listing(store: Store, pattern: str = "*") -> dict[str, list[str]]:

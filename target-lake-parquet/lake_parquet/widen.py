@@ -1,40 +1,49 @@
 """Two versions of a column in, one type that holds both exactly out. Pure.
 
 Never narrower, never lossy: an integer becomes a float only where each value stays exact, anything that has
-no common type becomes a string. The rules stand in `docs/lake-format.md`.
+no common type becomes a string, and what meets JSON text becomes JSON text. The rules stand in
+`docs/lake-format.md`.
 """
 
 from collections.abc import Sequence
 
+import msgspec
 import polars as pl
+import polars.selectors as cs
 
+JSON = pl.Binary()
+"""JSON text, until it is written to a snapshot as strings: so `x` and `"x"` never stand in one column."""
 MAX_DIGITS = 38
 TIMESTAMP = pl.Datetime("us", "UTC")
 
 
-def is_exact(frame: pl.LazyFrame, column: str, dtype: pl.DataType) -> bool:
-    """Tells whether every value of a column survives the cast to `dtype` and back."""
-    own = frame.collect_schema()[column]
-    there = pl.col(column).cast(dtype, strict=False)
-    back = there.cast(own, strict=False)
+def is_exact(frame: pl.LazyFrame, column: str, own: pl.DataType, dtype: pl.DataType) -> bool:
+    """Tells whether every value of a column, of type `own`, survives the cast to `dtype` and back."""
+    there = _cast(pl.col(column), own, dtype, strict=False)
+    back = _cast(there, dtype, own, strict=False)
     lost = (pl.col(column).is_not_null() & back.ne_missing(pl.col(column))).any()
     return not frame.select(lost).collect(engine="streaming").item()
 
 
-def common_type(frames: Sequence[pl.LazyFrame], column: str) -> pl.DataType:
-    """The narrowest type that holds a column of all `frames` exactly; frames that lack it do not count."""
-    return _common_type(frames, [frame.collect_schema() for frame in frames], column)
+def common_type(having: Sequence[tuple[pl.LazyFrame, pl.DataType]], column: str) -> pl.DataType:
+    """The narrowest type that holds a column exactly, given the frames that have it and its type in each.
 
-
-def _common_type(frames: Sequence[pl.LazyFrame], schemas: Sequence[pl.Schema], column: str) -> pl.DataType:
-    having = [(f, schema[column]) for f, schema in zip(frames, schemas, strict=True) if column in schema]
+    JSON text without a value counts as a string: taps that guess a schema from samples call a field so that
+    was always null.
+    """
     dtypes = {dtype for _, dtype in having}
     if len(dtypes) == 1:
         return dtypes.pop()
+    if any(dtype == JSON and _has_values(frame, column) for frame, dtype in having):
+        return JSON
     for candidate in _candidates(dtypes):
-        if all(dtype == candidate or is_exact(frame, column, candidate) for frame, dtype in having):
+        if all(dtype == candidate or is_exact(frame, column, dtype, candidate) for frame, dtype in having):
             return candidate
     return pl.String()
+
+
+def _has_values(frame: pl.LazyFrame, column: str) -> bool:
+    return bool(frame.select(pl.col(column).is_not_null().any()).collect(engine="streaming").item())
 
 
 def _candidates(dtypes: set[pl.DataType]) -> list[pl.DataType]:
@@ -55,9 +64,36 @@ def cast_to(dtype: pl.DataType, column: str, own: pl.DataType) -> pl.Expr:
     source = pl.col(column)
     if dtype == own:
         return source
-    if dtype == pl.String() and own == TIMESTAMP:
-        return source.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias(column)
-    return source.cast(dtype)
+    if own == TIMESTAMP and dtype in (pl.String(), JSON):
+        source = source.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias(column)
+    if dtype == JSON:
+        texts = source.cast(pl.String())
+        is_text = own in (pl.String(), pl.Date(), TIMESTAMP)
+        return (texts.map_batches(_quoted, JSON, is_elementwise=True) if is_text else texts).cast(JSON)
+    return _cast(source, own, dtype)
+
+
+def _cast(source: pl.Expr, own: pl.DataType, dtype: pl.DataType, *, strict: bool = True) -> pl.Expr:
+    """Casts a column; a float and a decimal by their text: as numbers they differ far behind the point."""
+    if {type(own), type(dtype)} == {pl.Float64, pl.Decimal}:
+        source = source.cast(pl.String())
+    return source.cast(dtype, strict=strict)
+
+
+def _quoted(texts: pl.Series) -> pl.Series:
+    """Strings as JSON text."""
+    encoded = [None if text is None else msgspec.json.encode(text) for text in texts.to_list()]
+    return pl.Series(texts.name, encoded, dtype=JSON)
+
+
+def json_columns(rows: pl.LazyFrame) -> tuple[str, ...]:
+    """The columns that hold JSON text."""
+    return tuple(name for name, dtype in rows.collect_schema().items() if dtype == JSON)
+
+
+def written(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows as a file holds them: JSON text as strings."""
+    return rows.with_columns(cs.binary().cast(pl.String()))
 
 
 def unite(frames: Sequence[pl.LazyFrame]) -> tuple[list[pl.LazyFrame], list[str]]:
@@ -65,13 +101,17 @@ def unite(frames: Sequence[pl.LazyFrame]) -> tuple[list[pl.LazyFrame], list[str]
 
     A frame that lacks a column gets nulls.
     """
-    names = list(dict.fromkeys(name for frame in frames for name in frame.collect_schema()))
-    schemas = [frame.collect_schema() for frame in frames]  # of thousands of columns it takes long to collect
-    types = {name: _common_type(frames, schemas, name) for name in names}
+    schemas = [dict(frame.collect_schema()) for frame in frames]
+    names = list(dict.fromkeys(name for schema in schemas for name in schema))
+    types = {
+        name: common_type(
+            [(f, schema[name]) for f, schema in zip(frames, schemas, strict=True) if name in schema], name
+        )
+        for name in names
+    }
     notes = []
     united = []
-    for frame in frames:
-        schema = frame.collect_schema()
+    for frame, schema in zip(frames, schemas, strict=True):
         notes += [
             f"column {name} widened from {_readable(schema[name])} to {_readable(types[name])}"
             for name in schema
@@ -91,5 +131,7 @@ def unite(frames: Sequence[pl.LazyFrame]) -> tuple[list[pl.LazyFrame], list[str]
 def _readable(dtype: pl.DataType) -> str:
     if isinstance(dtype, pl.Decimal):
         return f"decimal({dtype.precision},{dtype.scale})"
-    names = {pl.Int64(): "int64", pl.Float64(): "float64", pl.Boolean(): "bool", pl.String(): "string"}
+    names = {pl.Int64(): "int64", pl.Float64(): "float64", pl.Boolean(): "bool", pl.String(): "string"} | {
+        JSON: "JSON text"
+    }
     return names.get(dtype, "date" if dtype == pl.Date() else "timestamp")

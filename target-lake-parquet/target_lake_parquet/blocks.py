@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lake_parquet.merge import DELETED_AT
-from target_lake_parquet.columns import Column, Kind, Table
+from target_lake_parquet.columns import Column, Kind, Plan, Table
 from target_lake_parquet.decode import BadRecord, Decoded, decode, full_name
 from target_lake_parquet.fast import FastPlan, decode_fast, plan_of
 from target_lake_parquet.messages import MAX_DEPTH, Rows, record_of
@@ -27,6 +27,9 @@ PARTS = 16
 PAUSE = 15
 """After a block whose every part was refused, so many are decoded without a try."""
 
+MAX_CELLS = 4_000_000
+"""Rows times columns that are decoded at once: short records of a wide table would fill the memory."""
+
 MAX_UNDECLARED = 1000
 """Records that hold more unknown names than this make up names as they go: there is nothing to learn."""
 
@@ -38,11 +41,16 @@ _DELETED = f'"{DELETED_AT}"'.encode()
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Which records are bad, and whether they are taken out so that the others can be stored."""
+    """Which records are bad, and whether they are taken out so that the others can be stored.
+
+    With `adding`, fields that the schema does not name become columns that it names; blocks must come one by
+    one then.
+    """
 
     max_depth: int = MAX_DEPTH
     refuses_undeclared: bool = False
     sets_aside: bool = False
+    adding: Plan | None = None
 
 
 class BlockDecoder:
@@ -81,6 +89,13 @@ class BlockDecoder:
             yield from self._with_deletes.decode(rows)
             return
         lines = _line_numbers(rows)
+        width = sum(len(member.columns) for member in self.table.family())
+        for part, numbers in _parts(block, lines, len(lines) * width // MAX_CELLS + 1):
+            for decoded in self._decode(part, numbers):
+                self._count_added(decoded)
+                yield decoded
+
+    def _decode(self, block: bytes, lines: pl.Series) -> Iterator[Decoded]:
         plan = self._plan if not self._pause else None
         decoded = self._try_fast(plan, block, lines)
         if decoded is not None:
@@ -94,7 +109,7 @@ class BlockDecoder:
     def _decode_parts(self, block: bytes, lines: pl.Series) -> Iterator[Decoded]:
         """Decodes a block that the fast way refused; what it refused one part for it knows at the next."""
         taken = 0
-        for part, numbers in _parts(block, lines):
+        for part, numbers in _parts(block, lines, PARTS):
             plan = self._plan
             decoded = self._try_fast(plan, part, numbers)
             if decoded is not None:
@@ -102,7 +117,7 @@ class BlockDecoder:
                 yield decoded
                 continue
             decoded = self._decode_exact(part, numbers)
-            if plan is not None:
+            if plan is not None and plan is self._plan:
                 self._plan = learnt(plan, part, decoded, self.rules)
             yield decoded
         self._pause = 0 if taken else PAUSE
@@ -115,7 +130,23 @@ class BlockDecoder:
         decoded = decode_exact(self.table, block, lines, self.rules)
         if self._reads_envelopes and not decoded.bad:
             decoded.envelopes = read_envelopes(block)
-        return self._validated(decoded, block, lines)
+        decoded = self._validated(decoded, block, lines)
+        if self.rules.adding and decoded.table is not None and decoded.table != self.table:
+            self.table = decoded.table  # later blocks go the fast way with the new columns
+            self._plan = plan_of(
+                self.table,
+                self._plan.picked if self._plan else (),
+                reads_envelopes=self._reads_envelopes,
+                max_depth=self.rules.max_depth,
+            )
+        return decoded
+
+    def _count_added(self, decoded: Decoded) -> None:
+        for member in self.table.family() if self.rules.adding else ():
+            for column in member.columns:
+                if column.is_added and column.name in decoded.frames[member.suffix]:
+                    count = decoded.frames[member.suffix][column.name].count()
+                    decoded.added[full_name(member, column)] = count
 
     def _validated(self, decoded: Decoded, block: bytes, lines: pl.Series) -> Decoded:
         if self._validator is not None:
@@ -147,7 +178,7 @@ def decode_exact(table: Table, block: bytes, lines: pl.Series, rules: Rules | No
             numbers.append(number)
         except ValueError as error:
             refused.append(BadRecord(number, *explain(line, error)))
-    decoded = decode(table, numbers, records)
+    decoded = decode(table, numbers, records, rules.adding)
     if rules.refuses_undeclared and decoded.undeclared:
         refused += [
             BadRecord(number, ".".join(filter(None, (suffix, *path))), "is not named by the schema")
@@ -160,14 +191,19 @@ def decode_exact(table: Table, block: bytes, lines: pl.Series, rules: Rules | No
 
 def learnt(plan: FastPlan, block: bytes, exact: Decoded, rules: Rules) -> FastPlan | None:
     """The plan for blocks such as one that was refused: what was odd in it is read value by value."""
-    columns = [(table, column) for table in plan.table.family() for column in table.columns]
+    columns = [
+        (table, column)
+        for table in plan.table.family()
+        for column in table.columns
+        if column.kind is not Kind.NOTHING
+    ]
     odd = {
         (table.suffix, column.path)
         for table, column in columns
         if exact.frames[table.suffix].schema[column.name] != dtype_of(column)
         or (column.kind in COERCED and any(name == full_name(table, column) for name, _ in exact.coerced))
     }
-    learns = exact.undeclared and not rules.refuses_undeclared
+    learns = exact.undeclared and not rules.refuses_undeclared and not rules.adding
     undeclared = undeclared_places(plan.table, block) if learns else set()
     if not odd and not undeclared and not exact.bad:
         # numbers of many digits, or strings with escapes
@@ -189,10 +225,10 @@ def _line_numbers(rows: Sequence[Rows]) -> pl.Series:
     return pl.Series(list(chain.from_iterable(run.lines for run in rows)), dtype=pl.Int64)
 
 
-def _parts(block: bytes, lines: pl.Series) -> Iterator[tuple[bytes, pl.Series]]:
-    """Cuts a block into parts of whole lines, about equal in size."""
+def _parts(block: bytes, lines: pl.Series, count: int) -> Iterator[tuple[bytes, pl.Series]]:
+    """Cuts a block into so many parts of whole lines, about equal in size."""
     first = 0
-    for part in pieces(block, len(block) // PARTS + 1):
-        count = part.count(b"\n")
-        yield part, lines.slice(first, count)
-        first += count
+    for part in pieces(block, len(block) // count + 1):
+        rows = part.count(b"\n")
+        yield part, lines.slice(first, rows)
+        first += rows

@@ -11,7 +11,7 @@ explains. The table of types:
 | `string` | string |
 | `string`, `format: date-time` | timestamp, microseconds, UTC |
 | `string`, `format: date` | date |
-| `string`, `format: singer.decimal` or `x-singer.decimal` | decimal(38, `scale`), 9 where it names none |
+| `string` or `number`, `format: singer.decimal` or `x-singer.decimal` | decimal(38, `scale`), else 9 |
 | `string`, any other `format` (`time`, `uuid`, ...) | string |
 | `string` with `integer`, `number` or `boolean` | string |
 | `integer` with `number` | as `number` |
@@ -22,7 +22,7 @@ explains. The table of types:
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
@@ -55,6 +55,8 @@ class Kind(StrEnum):
     TIMESTAMP = "timestamp"
     DATE = "date"
     JSON = "json"
+    NOTHING = "nothing"
+    """No column yet: an undeclared field that was null so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Column:
 
     `scale` counts for decimals only; their precision is always 38 digits, decimal128's most. `is_string_list`
     tells JSON text that can only be a list of strings. `zone` is that of date-times without an offset, None
-    stands for UTC.
+    stands for UTC. `is_added` tells a field that the schema does not name: its kind follows its values.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Column:
     scale: int = 0
     is_string_list: bool = False
     zone: str | None = None
+    is_added: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,10 @@ class Plan:
     naive_zone: str | None = None
 
 
+class NoColumnsError(ValueError):
+    """A schema names no columns."""
+
+
 class UnknownKeyError(ValueError):
     """A key property is named that the schema does not have as a plain column."""
 
@@ -117,20 +124,61 @@ def table_of(
     """Plans the columns of a stream from its SCHEMA message.
 
     Raises:
+        NoColumnsError: the schema has no properties.
+        ValueError: the schema has more parts than any source means.
         UnknownKeyError: a key property is not among the schema's plain columns.
         ValueError: the schema would make too many columns.
     """
     plan = plan or Plan()
     shape = shape_of(schema)
+    if not shape.properties:
+        raise NoColumnsError("the SCHEMA has no properties: nothing says what its columns are")
     splits = bool(key_properties) and plan.split_arrays
     columns, arrays = _columns(shape, (), plan, splits=splits, reserved=plan.reserved)
     named = {column.path: column.name for column in columns}
     named |= {(column.name,): column.name for column in columns if (column.name,) not in named}
     missing = [key for key in key_properties if (key,) not in named]
     if missing:
-        raise UnknownKeyError(", ".join(missing))
+        raise UnknownKeyError(
+            f"key_properties name what the schema has no plain column for: {', '.join(missing)}"
+        )
     keys = tuple(dict.fromkeys(named[(key,)] for key in key_properties))
     return Table("", (), columns, keys, _children(arrays, Table("", (), (), keys), plan, set()))
+
+
+def with_added(table: Table, kinds: Mapping[tuple[str, ...], Kind], plan: Plan) -> Table:
+    """The table with fields that its schema does not name; those it has already widen to hold both kinds."""
+    columns = [
+        replace(column, kind=wider(column.kind, kinds[column.path])) if column.path in kinds else column
+        for column in table.columns
+    ]
+    taken = {alike(name) for name in (*plan.reserved, *table.keys, *(column.name for column in columns))}
+    for path in sorted(kinds.keys() - {column.path for column in columns}, key=_by_depth):
+        name = _free(plan.separator.join(map(_readable, path)), path, taken, alike)
+        columns.append(Column(name, path, kinds[path], is_added=True))
+    return replace(table, columns=tuple(columns))
+
+
+def kind_of_values(values: Iterable[object]) -> Kind:
+    """The kind of a column that holds all of `values`, as `decode` reads them from JSON."""
+    types = set(map(type, values)) - {type(None)}
+    if not types:
+        return Kind.NOTHING
+    if types & {dict, list}:
+        return Kind.JSON
+    if types <= {int, float, Decimal}:
+        return Kind.INTEGER if types == {int} else Kind.NUMBER
+    return Kind.BOOLEAN if types == {bool} else Kind.STRING
+
+
+def wider(one: Kind, other: Kind) -> Kind:
+    """The kind that holds values of both, as far as fields are concerned that no schema names."""
+    both = {one, other} - {Kind.NOTHING}
+    if len(both) < 2:  # noqa: PLR2004 - the two of them
+        return both.pop() if both else Kind.NOTHING
+    if Kind.JSON in both:
+        return Kind.JSON
+    return Kind.NUMBER if both == {Kind.INTEGER, Kind.NUMBER} else Kind.STRING
 
 
 def _children(
@@ -143,7 +191,10 @@ def _children(
     keys = tuple(PARENT + key for key in parent.keys)
     reserved = plan.reserved | {*keys, POSITION}
     # all of a level are named before what is below them, so that the shallowest keep their names
-    named = [(_suffix(path, parent.suffix, taken), path, shape) for path, shape in sorted(arrays, key=_depth)]
+    named = [
+        (_suffix(path, parent.suffix, taken), path, shape)
+        for path, shape in sorted(arrays, key=lambda array: _by_depth(array[0]))
+    ]
     tables = []
     for suffix, path, shape in named:
         columns, deeper = _columns(shape, (), plan, splits=level < plan.split_depth, reserved=reserved)
@@ -152,8 +203,8 @@ def _children(
     return tuple(tables)
 
 
-def _depth(array: tuple[tuple[str, ...], Shape]) -> tuple[int, tuple[str, ...]]:
-    return len(array[0]), array[0]
+def _by_depth(path: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
+    return len(path), path
 
 
 def _suffix(path: tuple[str, ...], parent: str, taken: set[str]) -> str:
@@ -207,8 +258,9 @@ def kind_of(shape: Shape) -> tuple[Kind, int]:
     types = shape.types
     if not types or types & {"object", "array"} or types - {"string", "integer", "number", "boolean"}:
         return Kind.JSON, 0
-    if types == {"string"}:
-        return _string_kind(shape)
+    # strings and numbers together are what tap-s3-csv calls a column that holds words as well
+    if shape.formats & DECIMAL_FORMATS and (types == {"string"} or types <= {"integer", "number"}):
+        return _decimal_kind(shape)
     if types == {"boolean"}:
         return Kind.BOOLEAN, 0
     if types == {"integer"}:
@@ -217,19 +269,19 @@ def kind_of(shape: Shape) -> tuple[Kind, int]:
         return (Kind.DECIMAL if beyond else Kind.INTEGER), 0
     if types <= {"integer", "number"}:
         return _number_kind(shape)
-    return Kind.STRING, 0
+    return _string_kind(shape) if types == {"string"} else Kind.STRING, 0
 
 
-def _string_kind(shape: Shape) -> tuple[Kind, int]:
+def _decimal_kind(shape: Shape) -> tuple[Kind, int]:
+    scale = DEFAULT_SCALE if shape.scale is None else shape.scale
+    fits = 0 <= scale <= MAX_DIGITS and (shape.precision or MAX_DIGITS) <= MAX_DIGITS
+    return (Kind.DECIMAL, scale) if fits else (Kind.STRING, 0)
+
+
+def _string_kind(shape: Shape) -> Kind:
     if shape.formats == {"date-time"}:
-        return Kind.TIMESTAMP, 0
-    if shape.formats == {"date"}:
-        return Kind.DATE, 0
-    if shape.formats & DECIMAL_FORMATS:
-        scale = DEFAULT_SCALE if shape.scale is None else shape.scale
-        if 0 <= scale <= MAX_DIGITS and (shape.precision or MAX_DIGITS) <= MAX_DIGITS:
-            return Kind.DECIMAL, scale
-    return Kind.STRING, 0
+        return Kind.TIMESTAMP
+    return Kind.DATE if shape.formats == {"date"} else Kind.STRING
 
 
 def _number_kind(shape: Shape) -> tuple[Kind, int]:
@@ -255,7 +307,7 @@ def column_names(
     """
     names: dict[tuple[str, ...], str] = {}
     taken = {alike(name) for name in reserved}
-    for path in sorted(paths, key=lambda parts: (len(parts), parts)):
+    for path in sorted(paths, key=_by_depth):
         name = separator.join(_readable(part) for part in path)
         names[path] = _free(name, path, taken, alike)
     return names

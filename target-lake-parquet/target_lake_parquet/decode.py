@@ -5,18 +5,30 @@ converted at once. Each frame carries `ROW`, the input line of its record: later
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 import polars as pl
 
 from lake_parquet.staging import ROW
-from target_lake_parquet.columns import PARENT, POSITION, Column, Table
+from target_lake_parquet.columns import (
+    PARENT,
+    POSITION,
+    Column,
+    Kind,
+    Plan,
+    Table,
+    kind_of_values,
+    with_added,
+)
 from target_lake_parquet.unreadable import RECORD, explain
 from target_lake_parquet.values import convert, parse_number
 
 KEY_MISSING = "is a key property and is missing"
+MAX_ADDED = 1000
+"""More undeclared fields than this are no fields: an object's keys are data."""
+TOO_MANY = f"is past the {MAX_ADDED} undeclared fields that become columns (set undeclared_fields to warn)"
 
 _decoder = msgspec.json.Decoder(float_hook=parse_number)
 
@@ -36,6 +48,8 @@ class Decoded:
 
     `aside` are the lines that were taken out of the block because their records are in `bad`, by number.
     `envelopes` are what `metadata` tells of the stream's rows, where that was asked for.
+    `undeclared` counts fields that the schema does not name; where they become columns, `added` counts their
+    values, and `table` has their columns.
     """
 
     frames: dict[str, pl.DataFrame] = field(default_factory=dict)
@@ -44,6 +58,8 @@ class Decoded:
     bad: list[BadRecord] = field(default_factory=list)
     aside: dict[int, bytes] = field(default_factory=dict)
     envelopes: pl.DataFrame | None = None
+    added: dict[str, int] = field(default_factory=dict)
+    table: Table | None = None
 
     def count_coerced(self, column: str, coerced: Mapping[str, int]) -> None:
         """Counts what was coerced in a column."""
@@ -51,10 +67,13 @@ class Decoded:
             self.coerced[(column, how)] = self.coerced.get((column, how), 0) + count
 
 
-def decode(table: Table, lines: Sequence[int], records: Sequence[msgspec.Raw]) -> Decoded:
+def decode(
+    table: Table, lines: Sequence[int], records: Sequence[msgspec.Raw], adding: Plan | None = None
+) -> Decoded:
     """Turns the `record` objects of RECORD lines into frames.
 
-    `lines` are the records' line numbers in the input. A record that cannot be stored is named in `bad`
+    `lines` are the records' line numbers in the input. With `adding`, fields that the schema does not name
+    become columns that it names. A record that cannot be stored is named in `bad`
     and its values are null in the frames: the caller decides what becomes of the stream.
     """
     decoded = Decoded()
@@ -72,7 +91,7 @@ def decode(table: Table, lines: Sequence[int], records: Sequence[msgspec.Raw]) -
         objects.append(value)
     _check_keys(table, lines, objects, decoded)
     rows = pl.Series(ROW, lines, dtype=pl.Int64)
-    _decode_table(table, lines, objects, [rows], decoded)
+    decoded.table = _decode_table(table, lines, objects, [rows], decoded, adding)
     return decoded
 
 
@@ -93,20 +112,41 @@ def _decode_table(
     objects: Sequence[dict[str, Any] | None],
     lead: list[pl.Series],
     decoded: Decoded,
-) -> None:
-    """Decodes one table; `lead` are the columns that are not in its records (row, parent keys, position)."""
-    picked = _pick(table, lines, objects, decoded)
+    adding: Plan | None,
+) -> Table:
+    """Decodes one table; `lead` are the columns that are not in its records (row, parent keys, position).
+
+    Returns the table with the columns that were added.
+    """
+    picked = _pick(table, lines, objects, decoded, adding)
+    values = picked.values
+    if adding:
+        kinds = {
+            column.path: kind_of_values(values[column.path]) for column in table.columns if column.is_added
+        }
+        table = with_added(
+            table,
+            kinds | {path: kind_of_values(found.values()) for path, found in picked.extra.items()},
+            adding,
+        )
+        for path, found in picked.extra.items():
+            values[path] = [found.get(index) for index in range(len(objects))]
     series = []
     for column in table.columns:
-        converted = convert(column, picked[column.path])
+        if column.kind is Kind.NOTHING:
+            continue
+        converted = convert(column, values[column.path])
         name = full_name(table, column)
         decoded.count_coerced(name, converted.coerced)
         decoded.bad.extend(BadRecord(lines[i], name, why) for i, why in converted.bad.items())
         series.append(converted.series)
     frame = pl.DataFrame([*lead, *series])
     decoded.frames[table.suffix] = frame
-    for child in table.children:
-        _decode_child(table, child, lines, picked[child.path], frame, decoded)
+    children = [
+        _decode_child(table, child, lines, values[child.path], frame, decoded, adding)
+        for child in table.children
+    ]
+    return replace(table, children=tuple(children)) if adding else table
 
 
 def full_name(table: Table, column: Column) -> str:
@@ -121,7 +161,8 @@ def _decode_child(
     arrays: Sequence[Any],
     frame: pl.DataFrame,
     decoded: Decoded,
-) -> None:
+    adding: Plan | None,
+) -> Table:
     """Explodes the arrays of one field into a table: a row an element, with parent's keys and position."""
     parents: list[int] = []
     positions: list[int] = []
@@ -146,7 +187,7 @@ def _decode_child(
         *(frame[key].gather(where).alias(PARENT + key) for key in parent.keys),
         pl.Series(POSITION, positions, dtype=pl.Int64),
     ]
-    _decode_table(child, [lines[index] for index in parents], elements, lead, decoded)
+    return _decode_table(child, [lines[index] for index in parents], elements, lead, decoded, adding)
 
 
 @dataclass(slots=True)
@@ -157,44 +198,65 @@ class _Node:
     below: dict[str, "_Node"] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Picked:
+    """The values at the paths a table reads, in record order, None where there is none.
+
+    `extra` holds those of undeclared fields, by the record's place; up to `room` such fields.
+    """
+
+    table: Table
+    decoded: Decoded
+    room: int
+    values: dict[tuple[str, ...], list[Any]] = field(default_factory=dict)
+    extra: dict[tuple[str, ...], dict[int, Any]] = field(default_factory=dict)
+
+    def undeclared(self, path: tuple[str, ...], line: int, index: int, value: object) -> None:
+        """Counts a field that the schema does not name, and keeps it where such fields become columns."""
+        name = ".".join(filter(None, (self.table.suffix, *path)))
+        counts = self.decoded.undeclared
+        counts[name] = counts.get(name, 0) + 1
+        if path in self.extra or len(self.extra) < self.room:
+            self.extra.setdefault(path, {})[index] = value
+        elif self.room:
+            self.decoded.bad.append(BadRecord(line, name, TOO_MANY))
+
+
 def _pick(
-    table: Table, lines: Sequence[int], objects: Sequence[dict[str, Any] | None], decoded: Decoded
-) -> dict[tuple[str, ...], list[Any]]:
-    """The values at every path the table reads, in record order; None where there is none."""
+    table: Table,
+    lines: Sequence[int],
+    objects: Sequence[dict[str, Any] | None],
+    decoded: Decoded,
+    adding: Plan | None,
+) -> _Picked:
     root = _Node()
     for path in [column.path for column in table.columns] + [child.path for child in table.children]:
         node = root
         for part in path:
             node = node.below.setdefault(part, _Node())
         node.wanted = True
-    picked: dict[tuple[str, ...], list[Any]] = {}
-    _descend(root, (), lines, objects, picked, (table.suffix, decoded))
+    room = MAX_ADDED - sum(column.is_added for column in table.columns) if adding else 0
+    picked = _Picked(table, decoded, room)
+    _descend(root, (), lines, objects, picked)
     return picked
 
 
 def _descend(
-    node: _Node,
-    path: tuple[str, ...],
-    lines: Sequence[int],
-    objects: Sequence[Any],
-    picked: dict[tuple[str, ...], list[Any]],
-    into: tuple[str, Decoded],
+    node: _Node, path: tuple[str, ...], lines: Sequence[int], objects: Sequence[Any], picked: _Picked
 ) -> None:
-    suffix, decoded = into
     known = node.below.keys()
-    for value in objects:
+    for index, value in enumerate(objects):
         if value and not value.keys() <= known:
             for name in value.keys() - known:
-                full = ".".join(filter(None, (suffix, *path, name)))
-                decoded.undeclared[full] = decoded.undeclared.get(full, 0) + 1
+                picked.undeclared((*path, name), lines[index], index, value[name])
     for name, below in node.below.items():
         values = [None if value is None else value.get(name) for value in objects]
         here = (*path, name)
         if below.wanted:
-            picked[here] = values
+            picked.values[here] = values
             continue
         for index, value in enumerate(values):
             if value is not None and not isinstance(value, dict):
-                decoded.bad.append(BadRecord(lines[index], ".".join(here), "is not an object"))
+                picked.decoded.bad.append(BadRecord(lines[index], ".".join(here), "is not an object"))
                 values[index] = None
-        _descend(below, here, lines, values, picked, into)
+        _descend(below, here, lines, values, picked)

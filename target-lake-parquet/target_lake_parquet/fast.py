@@ -16,7 +16,17 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from lake_parquet.staging import ROW
-from target_lake_parquet.columns import MAX_DIGITS, PARENT, POSITION, Column, Kind, Table
+from lake_parquet.widen import JSON
+from target_lake_parquet.columns import (
+    MAX_DIGITS,
+    PARENT,
+    POSITION,
+    Column,
+    Kind,
+    Table,
+    kind_of_values,
+    wider,
+)
 from target_lake_parquet.dates import Converted, convert_dates, convert_timestamps
 from target_lake_parquet.decode import Decoded, full_name
 from target_lake_parquet.messages import MAX_DEPTH
@@ -39,6 +49,7 @@ _PLAIN: Mapping[Kind, pa.DataType] = {
     Kind.TIMESTAMP: pa.string(),
     Kind.DATE: pa.string(),
     Kind.JSON: pa.list_(pa.string()),  # where it is no such list it is picked
+    Kind.NOTHING: pa.null(),
 }
 NOTHING = "\0"
 """A field that no record has: pyarrow reads no object without fields."""
@@ -251,7 +262,15 @@ def _decode_table(
     _flatten(record, (), arrays)
     columns = []
     for column in table.columns:
+        if column.kind is Kind.NOTHING:
+            continue
         values = picked.get((table.suffix, column.path))
+        if (
+            values is not None
+            and column.is_added
+            and wider(column.kind, kind_of_values(values)) != column.kind
+        ):
+            raise Unsure
         converted = _converted(column, arrays[column.path]) if values is None else convert(column, values)
         if converted.bad:
             raise Unsure
@@ -305,4 +324,4 @@ def _json_lists(lists: pl.Series) -> pl.Series:
         .then(pl.lit("[") + pl.col("lists").list.eval(quoted).list.join(",") + pl.lit("]"))
         .alias(lists.name)
     )
-    return frame.to_series()
+    return frame.to_series().cast(JSON)

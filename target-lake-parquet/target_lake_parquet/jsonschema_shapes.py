@@ -7,10 +7,12 @@ value's shape are read, all others (`exclusiveMaximum`, `maxLength`, `pattern`, 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import unquote
 
 MAX_DEPTH = 100
 """Schemas nested or referenced deeper than this are read as "anything": recursive ones never end."""
+T = TypeVar("T")
 
 
 MAX_PARTS = 100_000
@@ -38,14 +40,6 @@ class Shape:
 ANYTHING = Shape(types=frozenset())
 
 
-@dataclass(slots=True)
-class _Document:
-    """The stream's whole schema, which `$ref: "#/..."` points into, and how many parts were read of it."""
-
-    root: object
-    parts: int = 0
-
-
 def shape_of(schema: object) -> Shape:
     """Reads what a value may be from its JSON Schema, over `anyOf`, `oneOf`, `allOf` and local `$ref`.
 
@@ -54,55 +48,55 @@ def shape_of(schema: object) -> Shape:
     Raises:
         ValueError: the schema has more than MAX_PARTS parts.
     """
-    return _shape(schema, _Document(schema))
+    return _Reader(schema).shape_of(schema)
 
 
-def _shape(schema: object, root: _Document, depth: int = 0, refs: tuple[str, ...] = ()) -> Shape:
-    if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
-        return ANYTHING
-    root.parts += 1
-    if root.parts > MAX_PARTS:
-        raise ValueError(f"the SCHEMA has more than {MAX_PARTS:,} parts: leave fields out at the tap")
-    if "$ref" in schema:
-        ref = schema["$ref"]
-        target = _resolve(ref, root.root) if ref not in refs else None
-        return _shape(target, root, depth + 1, (*refs, ref)) if target is not None else ANYTHING
-    own = _own_shape(schema, root, depth, refs)
-    for keyword in ("anyOf", "oneOf"):
-        branches = schema.get(keyword)
-        if isinstance(branches, list) and branches:
-            union = _union(
-                [_shape(branch, root, depth + 1, refs) for branch in branches if not _is_null(branch)]
-            )
-            own = _both(own, union)
-    all_of = schema.get("allOf")
-    for branch in all_of if isinstance(all_of, list) else ():
-        own = _both(own, _shape(branch, root, depth + 1, refs))
-    return own
+class _Reader:
+    """Reads one document: what `$ref: "#/..."` points into, and how many more parts it may have."""
 
+    def __init__(self, root: object) -> None:
+        self.root = root
+        self.left = MAX_PARTS
 
-def _own_shape(schema: Mapping[str, Any], root: _Document, depth: int, refs: tuple[str, ...]) -> Shape:
-    declared = schema.get("type")
-    names = [declared] if isinstance(declared, str) else declared if isinstance(declared, list) else []
-    types = frozenset(name.lower() for name in names if isinstance(name, str)) - {"null"}
-    if not names:
-        types = frozenset(_types_by_example(schema))
-    properties = schema.get("properties")
-    items = schema.get("items")
-    return Shape(
-        types=types,
-        formats=frozenset([schema["format"]]) if isinstance(schema.get("format"), str) else frozenset(),
-        properties={
-            name: _shape(sub, root, depth + 1, refs)
-            for name, sub in (properties.items() if isinstance(properties, Mapping) else ())
-        },
-        items=_shape(items, root, depth + 1, refs) if isinstance(items, Mapping) else None,
-        multiple_of=_decimal(schema.get("multipleOf")),
-        minimum=_decimal(schema.get("minimum")),
-        maximum=_decimal(schema.get("maximum")),
-        precision=_integer(schema.get("precision")),
-        scale=_integer(schema.get("scale")),
-    )
+    def shape_of(self, schema: object, depth: int = 0, refs: tuple[object, ...] = ()) -> Shape:
+        """The shape of a part, `depth` levels down, behind the references `refs`."""
+        self.left -= 1
+        if self.left < 0:
+            raise ValueError(f"the SCHEMA has more than {MAX_PARTS:,} parts: leave fields out at the tap")
+        if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
+            return ANYTHING
+        shape = self._own_shape(schema, depth, refs)
+        ref = schema.get("$ref")
+        if ref is not None and ref not in refs:
+            shape = _both(shape, self.shape_of(_resolve(ref, self.root), depth + 1, (*refs, ref)))
+        for keyword in ("anyOf", "oneOf"):
+            branches = [branch for branch in _list(schema.get(keyword)) if not _is_nothing(branch)]
+            if branches:
+                shape = _both(shape, _union([self.shape_of(branch, depth + 1, refs) for branch in branches]))
+        for branch in _list(schema.get("allOf")):
+            shape = _both(shape, self.shape_of(branch, depth + 1, refs))
+        return shape
+
+    def _own_shape(self, schema: Mapping[str, Any], depth: int, refs: tuple[object, ...]) -> Shape:
+        declared = schema.get("type")
+        names = [declared] if isinstance(declared, str) else _list(declared)
+        types = frozenset(name.lower() for name in names if isinstance(name, str)) - {"null"}
+        properties = schema.get("properties")
+        items = None if "prefixItems" in schema else schema.get("items")
+        return Shape(
+            types=types if names else frozenset(_types_by_example(schema)),
+            formats=frozenset([schema["format"]]) if isinstance(schema.get("format"), str) else frozenset(),
+            properties={
+                name: self.shape_of(sub, depth + 1, refs)
+                for name, sub in (properties.items() if isinstance(properties, Mapping) else ())
+            },
+            items=self.shape_of(items, depth + 1, refs) if isinstance(items, Mapping) else None,
+            multiple_of=_decimal(schema.get("multipleOf")),
+            minimum=_bound(schema, "minimum", "exclusiveMinimum", 1),
+            maximum=_bound(schema, "maximum", "exclusiveMaximum", -1),
+            precision=_integer(schema.get("precision")),
+            scale=_integer(schema.get("scale")),
+        )
 
 
 def _types_by_example(schema: Mapping[str, Any]) -> Iterator[str]:
@@ -153,37 +147,63 @@ def _union(branches: list[Shape]) -> Shape:
 
 def _both(left: Shape, right: Shape) -> Shape:
     """A value that must be both: what one side leaves open the other side may say."""
+    shared = {name: _both(left.properties[name], right.properties[name])
+              for name in left.properties.keys() & right.properties.keys()}  # fmt: skip
     return Shape(
-        types=(left.types & right.types or right.types)
-        if left.types and right.types
-        else left.types or right.types,
+        types=_common_types(left.types, right.types),
         formats=left.formats or right.formats,
-        properties={**left.properties, **right.properties},
-        items=left.items if left.items is not None else right.items,
-        multiple_of=left.multiple_of if left.multiple_of is not None else right.multiple_of,
-        minimum=left.minimum if left.minimum is not None else right.minimum,
-        maximum=left.maximum if left.maximum is not None else right.maximum,
-        precision=left.precision if left.precision is not None else right.precision,
-        scale=left.scale if left.scale is not None else right.scale,
+        properties={**left.properties, **right.properties, **shared},
+        items=_both(left.items, right.items) if left.items and right.items else left.items or right.items,
+        multiple_of=_first(left.multiple_of, right.multiple_of),
+        minimum=_first(left.minimum, right.minimum),
+        maximum=_first(left.maximum, right.maximum),
+        precision=_first(left.precision, right.precision),
+        scale=_first(left.scale, right.scale),
     )
 
 
-def _is_null(schema: object) -> bool:
-    return isinstance(schema, Mapping) and schema.get("type") in ("null", ["null"])
+def _common_types(left: frozenset[str], right: frozenset[str]) -> frozenset[str]:
+    """The types that both sides allow; where they allow none in common, what the right side says."""
+    if not left or not right:
+        return left or right
+    if "number" in left | right and "integer" in left | right:
+        left, right = (side | {"integer"} if "number" in side else side for side in (left, right))
+    return left & right or right
+
+
+def _first(left: T | None, right: T | None) -> T | None:
+    return right if left is None else left
+
+
+def _is_nothing(schema: object) -> bool:
+    """Tells whether a branch allows no value but null."""
+    return schema is False or (isinstance(schema, Mapping) and schema.get("type") in ("null", ["null"]))
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _resolve(ref: object, root: object) -> object | None:
     """The part of `root` that a local JSON Pointer names, or None."""
-    if not isinstance(ref, str) or not ref.startswith("#"):
+    if not isinstance(ref, str) or not (ref == "#" or ref.startswith("#/")):
         return None
     node = root
-    for part in filter(None, ref[1:].split("/")):
+    for part in unquote(ref).split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(node, Mapping) and key in node:
             node = node[key]
+        elif isinstance(node, list) and key.isdecimal() and int(key) < len(node):
+            node = node[int(key)]
         else:
             return None
     return node
+
+
+def _bound(schema: Mapping[str, Any], plain: str, exclusive: str, inward: int) -> Decimal | None:
+    """The last integer within a bound; an exclusive bound is a number, or in older drafts a flag."""
+    beyond = _decimal(schema.get(exclusive))
+    return _first(_decimal(schema.get(plain)), None if beyond is None else beyond + inward)
 
 
 def _decimal(value: object) -> Decimal | None:

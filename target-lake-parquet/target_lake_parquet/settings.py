@@ -63,10 +63,10 @@ _STREAM_SETTINGS = (
         "undeclared_fields",
         th.StringType,
         default="warn",
-        allowed_values=["warn", "fail"],
+        allowed_values=["warn", "add", "fail"],
         title="Undeclared fields",
         description="Fields that a record holds and its schema does not name: `warn` leaves them out and "
-        "counts them, `fail` refuses the stream.",
+        "counts them, `add` makes them columns, `fail` refuses the stream.",
     ),
     th.Property(
         "naive_timezone",
@@ -285,7 +285,7 @@ class StreamSettings:
     split_depth: int = 2
     flattening_max_depth: int | None = None
     flattening_separator: str = SEPARATOR
-    undeclared_fields: Literal["warn", "fail"] = "warn"
+    undeclared_fields: Literal["warn", "add", "fail"] = "warn"
     naive_timezone: str = "UTC"
     on_bad_record: Literal["fail", "quarantine"] = "fail"
     max_bad_records: int | None = None

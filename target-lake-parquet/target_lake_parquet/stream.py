@@ -18,7 +18,7 @@ from lake_parquet.quarantine import Problem, Quarantine, quarantined
 from lake_parquet.runs import DatasetSummary, Proof
 from lake_parquet.staging import Staging
 from target_lake_parquet.blocks import BlockDecoder, Rules
-from target_lake_parquet.columns import PARENT, Kind, Plan, Table, UnknownKeyError, table_of
+from target_lake_parquet.columns import PARENT, Plan, Table, table_of
 from target_lake_parquet.decode import KEY_MISSING, BadRecord, Decoded, decode
 from target_lake_parquet.messages import Rows, SchemaMessage
 from target_lake_parquet.metadata import OWN, Moments, with_metadata
@@ -60,9 +60,11 @@ class Stream:
     failure: str | None = None
     lacks_key: bool = False
     lacks_schema: bool = False
+    hold: str | None = None
     read: Counter[str] = field(default_factory=Counter)
     coerced: Counter[tuple[str, str]] = field(default_factory=Counter)
     undeclared: Counter[str] = field(default_factory=Counter)
+    added: Counter[str] = field(default_factory=Counter)
     bad_records: int = 0
     first_bad: BadRecord | None = None
     waiting: list[Rows] = field(default_factory=list)
@@ -84,6 +86,12 @@ class Stream:
             return
         self.flush(staging, workers)
         workers.drain()
+        if self.tables and set(message.key_properties) != set(self.keys):
+            self.hold = self.hold or (
+                f"line {message.line}: the keys changed within the run from {list(self.keys)} to "
+                f"{list(message.key_properties)}, so that nobody can say which row replaces which: "
+                "mend the tap's catalog and read the stream anew"
+            )
         try:
             table = self._planned(message)
             self._decoder = self._new_decoder(table, message)
@@ -102,18 +110,7 @@ class Stream:
 
     def _planned(self, message: SchemaMessage) -> Table:
         """The columns that a SCHEMA asks for; raises ValueError where it cannot have them."""
-        if self.tables and message.key_properties != self.keys:
-            raise ValueError(
-                f"the keys changed within the run from {list(self.keys)} to {list(message.key_properties)}"
-            )
-        if not isinstance(message.schema.get("properties"), dict) or not message.schema["properties"]:
-            raise ValueError("the SCHEMA has no properties: nothing says what its columns are")
-        try:
-            table = table_of(message.schema, message.key_properties, self._plan(message.schema))
-        except UnknownKeyError as error:
-            raise ValueError(
-                f"key_properties name what the schema has no plain column for: {error}"
-            ) from None
+        table = table_of(message.schema, message.key_properties, self._plan(message.schema))
         for name in sorted(self.dataset(member.suffix) for member in table.family()):
             if self.taken.get(name, self.name) != self.name:
                 raise ValueError(
@@ -149,6 +146,7 @@ class Stream:
             max_depth=self.max_depth,
             refuses_undeclared=settings.undeclared_fields == "fail",
             sets_aside=settings.on_bad_record == "quarantine",
+            adding=self._plan(message.schema) if settings.undeclared_fields == "add" else None,
         )
         return BlockDecoder(table, rules, validator=validator, reads_envelopes=settings.add_record_metadata)
 
@@ -184,6 +182,8 @@ class Stream:
         waiting, self.waiting, self.waiting_bytes = self.waiting, [], 0
         decoder, moments = self._decoder, self._moments()
         if waiting and decoder and not self.failure:
+            if self.settings.undeclared_fields == "add":
+                workers.drain()  # a block's new columns are known before the next one is decoded
             workers.submit(
                 lambda: list(decoder.decode(waiting)),
                 lambda blocks: self._stage_all(blocks, staging, moments),
@@ -201,7 +201,9 @@ class Stream:
         if self.failure:
             return
         self.coerced.update(decoded.coerced)
-        self.undeclared.update(decoded.undeclared)
+        self.added.update(decoded.added)
+        if self.settings.undeclared_fields != "add":
+            self.undeclared.update(decoded.undeclared)
         if self.settings.add_record_metadata:
             rows = decoded.frames[""]
             decoded.frames[""] = with_metadata(rows, decoded.envelopes, moments, self.tables[""].keys)
@@ -280,6 +282,7 @@ class Stream:
             filtered=self.filtered,
             covered=covered,
             reads_anew=self.evidence.closes_with is not None,
+            hold=self.hold,
         )
 
     def family(self) -> Family:
@@ -294,7 +297,6 @@ class Stream:
             owner=msgspec.structs.replace(self.owner, child=table.suffix or None),
             keys=table.keys,
             parents=tuple(PARENT * level + key for key in self.tables[""].keys) if table.suffix else (),
-            json_columns=tuple(column.name for column in table.columns if column.kind is Kind.JSON),
             rows_read=self.read[table.suffix],
             rows_quarantined=0 if table.suffix else self._set_aside(),
         )
@@ -304,9 +306,10 @@ class Stream:
 
     def _notes(self) -> list[str]:
         notes = [f"{count} values of {column} {how}" for (column, how), count in sorted(self.coerced.items())]
-        if self.undeclared:
-            fields = ", ".join(f"{name} ({count})" for name, count in sorted(self.undeclared.items())[:10])
-            notes.append(f"fields left out that the schema does not name: {fields}")
+        for what, counts in (("left out", self.undeclared), ("added", self.added)):
+            if counts:
+                fields = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items())[:10])
+                notes.append(f"fields {what} that the schema does not name: {fields}")
         if self.unchecked_patterns:
             notes.append(
                 f"{self.unchecked_patterns} patterns of the schema are not checked: "

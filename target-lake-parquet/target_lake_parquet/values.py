@@ -14,6 +14,7 @@ import msgspec
 import polars as pl
 import pyarrow as pa
 
+from lake_parquet.widen import JSON
 from target_lake_parquet.columns import MAX_DIGITS, Column, Kind
 from target_lake_parquet.dates import (
     Converted,
@@ -79,8 +80,8 @@ def _convert_string(values: Sequence[Any], _: Column) -> Converted:
 
 
 def _convert_json(values: Sequence[Any], _: Column) -> Converted:
-    texts = [None if value is None else json_text(value) for value in values]
-    return Converted(pl.Series(texts, dtype=pl.String))
+    texts = [None if value is None else _json.encode(value) for value in values]
+    return Converted(pl.Series(texts, dtype=JSON))
 
 
 def json_text(value: Any) -> str:  # noqa: ANN401 - any JSON value

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from lake_parquet.widen import unite
+from lake_parquet.widen import JSON, unite
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -41,6 +41,13 @@ CASES: list[tuple[str, Column, Column, Any, list[Any]]] = [
         (pl.Decimal(38, 1), [TENTH]),
         pl.Decimal(38, 1),
         [TENTH, TENTH],
+    ),
+    (
+        "floats and a long decimal",
+        (pl.Float64, [1.5, 1e-7, -0.1]),
+        (pl.Decimal(38, 25), [Decimal("0.1234567890123456789012345")]),
+        pl.Decimal(38, 25),
+        [Decimal("1.5"), Decimal("1e-7"), Decimal("-0.1"), Decimal("0.1234567890123456789012345")],
     ),
     (
         "float past a decimal",
@@ -79,6 +86,27 @@ CASES: list[tuple[str, Column, Column, Any, list[Any]]] = [
         ["0001-01-01T00:00:00.000000Z", "x"],
     ),
     ("date and int", (pl.Date, [date(2026, 1, 1)]), (pl.Int64, [1]), pl.String, ["2026-01-01", "1"]),
+    (
+        "string and JSON",
+        (pl.String, ["x", 'a"\\\n', None]),
+        (JSON, [b"5"]),
+        JSON,
+        [b'"x"', b'"a\\"\\\\\\n"', None, b"5"],
+    ),
+    ("int and JSON", (pl.Int64, [1]), (JSON, [b"[1]"]), JSON, [b"1", b"[1]"]),
+    ("float and JSON", (pl.Float64, [0.1, 1e300]), (JSON, [b"[]"]), JSON, [b"0.1", b"1e+300", b"[]"]),
+    ("decimal and JSON", (pl.Decimal(38, 1), [TENTH]), (JSON, [b"{}"]), JSON, [b"0.1", b"{}"]),
+    ("bool and JSON", (pl.Boolean, [True, None]), (JSON, [b'"x"']), JSON, [b"true", None, b'"x"']),
+    (
+        "timestamp and JSON",
+        (TIMESTAMP, [NOON]),
+        (JSON, [b"1"]),
+        JSON,
+        [b'"2026-01-01T12:00:00.000000Z"', b"1"],
+    ),
+    ("date and JSON", (pl.Date, [date(2026, 1, 1)]), (JSON, [b"1"]), JSON, [b'"2026-01-01"', b"1"]),
+    ("string and JSON without a value", (pl.String, ["x"]), (JSON, [None]), pl.String, ["x", None]),
+    ("int and JSON without a value", (pl.Int64, [1]), (JSON, [None]), pl.String, ["1", None]),
     ("nothing but nulls", (pl.Int64, [None]), (pl.String, [None]), pl.String, [None, None]),
 ]
 
@@ -94,7 +122,7 @@ def test_a_column_widens_to_what_holds_every_value(
         united, notes = unite(frames)
         found = pl.concat(united).collect()["a"]
         assert found.dtype == dtype
-        assert found.to_list() == values[::order]
+        assert found.to_list() == (values if order == 1 else values[len(left[1]) :] + values[: len(left[1])])
         assert bool(notes) == (left[0] != right[0])
 
 

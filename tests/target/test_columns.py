@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from lake_parquet.paths import dataset_name
 from target_lake_parquet import columns
-from target_lake_parquet.columns import Kind, Plan, Table, UnknownKeyError, alike, column_names, table_of
+from target_lake_parquet.columns import (
+    Kind,
+    NoColumnsError,
+    Plan,
+    Table,
+    UnknownKeyError,
+    alike,
+    column_names,
+    table_of,
+)
 
 S, I, N, B = ({"type": name} for name in ("string", "integer", "number", "boolean"))  # noqa: E741 - short on purpose
 NULL = {"type": "null"}
@@ -27,6 +36,11 @@ TABLE: dict[str, list[tuple[Any, str]]] = {
         ({"type": "integer", "minimum": -(2**63) - 1}, "decimal(38,0)"),
         ({"type": "integer", "maximum": 18446744073709551615, "exclusiveMaximum": False}, "decimal(38,0)"),
         ({"type": "integer", "multipleOf": 5}, "integer"),
+        ({"type": "integer", "exclusiveMaximum": 2**63}, "integer"),
+        ({"type": "integer", "exclusiveMaximum": 2**64}, "decimal(38,0)"),
+        ({"type": "integer", "maximum": 18446744073709552000.0}, "decimal(38,0)"),
+        ({"type": "integer", "maximum": 10**60}, "decimal(38,0)"),
+        ({"type": "integer", "maximum": "9"}, "integer"),
     ],
     "`number`": [
         (N, "number"),
@@ -46,17 +60,22 @@ TABLE: dict[str, list[tuple[Any, str]]] = {
     "`string`": [(S, "string"), ({"type": "string", "maxLength": 4, "pattern": "(a+)+$"}, "string")],
     "`string`, `format: date-time`": [({"type": "string", "format": "date-time"}, "timestamp")],
     "`string`, `format: date`": [({"type": "string", "format": "date"}, "date")],
-    "`string`, `format: singer.decimal` or `x-singer.decimal`": [
+    "`string` or `number`, `format: singer.decimal` or `x-singer.decimal`": [
         ({"type": "string", "format": "singer.decimal"}, "decimal(38,9)"),
         ({"type": "string", "format": "x-singer.decimal", "precision": 10, "scale": 2}, "decimal(38,2)"),
         ({"type": "string", "format": "singer.decimal", "scale": 0}, "decimal(38,0)"),
         ({"type": "string", "format": "singer.decimal", "precision": 76, "scale": 2}, "string"),
         ({"type": "string", "format": "singer.decimal", "scale": 39}, "string"),
+        ({"type": ["null", "number"], "format": "singer.decimal", "scale": 4}, "decimal(38,4)"),
+        ({"type": ["number", "string"], "format": "x-singer.decimal", "scale": 2}, "string"),
     ],
     "`string`, any other `format` (`time`, `uuid`, ...)": [
         ({"type": "string", "format": name}, "string") for name in ("time", "uuid", "binary", "email", "")
     ]
-    + [({"type": "string", "contentEncoding": "base64"}, "string")],
+    + [
+        ({"type": "string", "contentEncoding": "base64"}, "string"),
+        ({"type": "string", "contentMediaType": "application/json"}, "string"),
+    ],
     "`string` with `integer`, `number` or `boolean`": [
         ({"type": ["string", "integer"]}, "string"),
         ({"type": ["boolean", "null", "string"]}, "string"),
@@ -67,13 +86,22 @@ TABLE: dict[str, list[tuple[Any, str]]] = {
         ({"type": ["integer", "number"]}, "number"),
         ({"type": ["number", "integer"], "multipleOf": 0.01}, "decimal(38,2)"),
     ],
-    "`object` with `properties`": [(OBJECT, "x__a: integer")],
+    "`object` with `properties`": [
+        (OBJECT, "x__a: integer"),
+        ({**OBJECT, "additionalProperties": S}, "x__a: integer"),
+        ({**OBJECT, "patternProperties": {"^b": S}}, "x__a: integer"),
+        ({**OBJECT, "additionalProperties": False, "required": ["a", "b"]}, "x__a: integer"),
+        ({"type": "object", "properties": {"a": True}}, "x__a: json"),
+        ({"type": "object", "properties": {"a": {}}}, "x__a: json"),
+    ],
     "`array` of objects with `properties`, under a parent with keys": [(ARRAY, "x/ a: integer")],
     "anything else: other arrays and objects, mixtures, no type": [
         ({"type": "array"}, "json"),
         ({"type": "array", "items": S}, "json"),
         ({"type": "array", "items": {}}, "json"),
         ({"type": "array", "items": [S, I]}, "json"),
+        ({"type": "array", "items": True}, "json"),
+        ({"type": "array", "prefixItems": [S], "items": OBJECT}, "json"),
         ({"type": "array", "items": {"type": ["object", "string"], "properties": {"a": S}}}, "json"),
         ({"type": "object"}, "json"),
         ({"type": "object", "properties": {}}, "json"),
@@ -87,6 +115,7 @@ TABLE: dict[str, list[tuple[Any, str]]] = {
         ({"type": "decimal"}, "json"),
         ({}, "json"),
         (True, "json"),
+        (False, "json"),
         (None, "json"),
     ],
 }
@@ -113,6 +142,13 @@ OTHER_WRITINGS: list[tuple[Any, str]] = [
     ({"anyOf": [S, OBJECT]}, "json"),
     ({"anyOf": [{}, S]}, "json"),
     ({"anyOf": []}, "json"),
+    ({"anyOf": [True, S]}, "json"),
+    ({"anyOf": [False, S]}, "string"),
+    ({"anyOf": "S"}, "json"),
+    ({"type": "string", "anyOf": [{"maxLength": 4}, {"pattern": "x"}]}, "string"),
+    ({**OBJECT, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, "x__a: integer"),
+    ({"anyOf": [{"const": "a"}, {"enum": ["b", None]}]}, "string"),
+    ({"anyOf": [{"anyOf": [I, NULL]}, NULL]}, "integer"),
     ({"anyOf": [OBJECT, NULL]}, "x__a: integer"),
     ({"anyOf": [ARRAY, NULL]}, "x/ a: integer"),
     (
@@ -128,6 +164,17 @@ OTHER_WRITINGS: list[tuple[Any, str]] = [
     ({"allOf": [OBJECT, {"type": "object", "properties": {"b": S}}]}, "x__a: integer, x__b: string"),
     ({"type": "number", "allOf": [{"multipleOf": 0.01}]}, "decimal(38,2)"),
     ({"type": "integer", "allOf": [{"maximum": 2**64}]}, "decimal(38,0)"),
+    ({"allOf": [N, I]}, "integer"),
+    ({"allOf": [True, S]}, "string"),
+    ({"allOf": {"type": "string"}}, "json"),
+    (
+        {"allOf": [{"properties": {"a": S}}, {"properties": {"a": {"format": "date"}, "b": I}}]},
+        "x__a: date, x__b: integer",
+    ),
+    (
+        {"type": "array", "allOf": [{"items": OBJECT}, {"items": {"properties": {"b": S}}}]},
+        "x/ a: integer, b: string",
+    ),
     # no type, and what gives it away
     ({"properties": {"a": I}}, "x__a: integer"),
     ({"items": OBJECT}, "x/ a: integer"),
@@ -148,6 +195,14 @@ OTHER_WRITINGS: list[tuple[Any, str]] = [
     ({"$ref": "#/definitions/deep~1er~0"}, "string"),
     ({"anyOf": [{"$ref": "#/definitions/day"}, NULL]}, "date"),
     ({"type": "array", "items": {"$ref": "#/definitions/order"}}, "x/ day: date"),
+    ({"$ref": "#/$defs/day"}, "date"),
+    ({"$ref": "#/definitions/two%20words"}, "integer"),
+    ({"$ref": "#/$defs/list/1"}, "integer"),
+    ({"$ref": "#/definitions/day", "description": "d", "default": None}, "date"),
+    ({"$ref": "#/$defs/text", "format": "date-time"}, "timestamp"),
+    ({"$ref": "#/definitions/none", "type": "integer"}, "integer"),
+    ({"$ref": "#/$defs/list/2"}, "json"),
+    ({"$ref": "#day"}, "json"),
     ({"$ref": "#/definitions/self"}, "json"),
     ({"$ref": "#/definitions/ring"}, "json"),
     ({"$ref": "#/definitions/tree"}, "x__children: json, x__name: string"),
@@ -161,6 +216,7 @@ DEFINITIONS = {
     "day": {"type": ["null", "string"], "format": "date"},
     "order": {"type": "object", "properties": {"day": {"$ref": "#/definitions/day"}}},
     "deep/er~": S,
+    "two words": I,
     "self": {"$ref": "#/definitions/self"},
     "ring": {"anyOf": [{"$ref": "#/definitions/self"}, {"$ref": "#/definitions/ring"}]},
     "tree": {
@@ -168,6 +224,7 @@ DEFINITIONS = {
         "properties": {"name": S, "children": {"type": "array", "items": {"$ref": "#/definitions/tree"}}},
     },
 }
+DEFS = {"day": {"type": "string", "format": "date"}, "text": S, "list": [S, I]}
 
 
 def kinds(table: Table) -> dict[str, str]:
@@ -179,7 +236,7 @@ def kinds(table: Table) -> dict[str, str]:
 
 def planned(schema: Any, **plan: Any) -> str:
     """A field `x` of that schema, under a parent with a key, as text."""
-    document = {"properties": {"id": I, "x": schema}, "definitions": DEFINITIONS}
+    document = {"properties": {"id": I, "x": schema}, "definitions": DEFINITIONS, "$defs": DEFS}
     table = table_of(document, ["id"], Plan(**plan))
     plain = {name: kind for name, kind in kinds(table).items() if name != "id"}
     if list(plain) == ["x"]:
@@ -311,6 +368,36 @@ def test_a_schema_nested_without_end_is_read_to_a_depth() -> None:
         schema = {"type": "object", "properties": {"a": schema}}
     (column,) = table_of(schema).columns
     assert column.kind is Kind.JSON
+
+
+def test_the_whole_schema_may_stand_behind_a_reference_or_in_parts() -> None:
+    order = {"type": "object", "properties": {"id": I}}
+    for document in (
+        {"$ref": "#/definitions/order", "definitions": {"order": order}},
+        {"allOf": [order]},
+        {"type": ["null", "object"], "anyOf": [order, NULL]},
+    ):
+        assert kinds(table_of(document)) == {"id": "integer"}
+
+
+@pytest.mark.parametrize(
+    "document", [{}, {"properties": {}}, {"type": "object"}, {"$ref": "#"}, {"properties": []}]
+)
+def test_a_schema_without_properties_is_refused(document: dict[str, Any]) -> None:
+    with pytest.raises(NoColumnsError):
+        table_of(document)
+
+
+@pytest.mark.parametrize("keyword", ["properties", "anyOf", "allOf"])
+def test_references_that_double_each_other_have_an_end(keyword: str) -> None:
+    """Thirty definitions would be a thousand million parts."""
+    definitions: dict[str, Any] = {"30": S}
+    for i in range(30):
+        ref = {"$ref": f"#/definitions/{i + 1}"}
+        definitions[str(i)] = {keyword: {"a": ref, "b": ref} if keyword == "properties" else [ref, ref]}
+    document = {"properties": {"x": {"$ref": "#/definitions/0"}}, "definitions": definitions}
+    with pytest.raises(ValueError, match="parts"):
+        table_of(document)
 
 
 # Child tables.

@@ -75,7 +75,7 @@ def test_no_records_still_have_columns() -> None:
 
 def test_an_array_without_keys_to_hang_on_is_json_text() -> None:
     found = decoded(ORDER, '{"id": 1, "lines": [{"sku": "x"}]}', keys=())
-    assert rows(found) == [{"id": 1, "who__name": None, "lines": '[{"sku":"x"}]'}]
+    assert rows(found) == [{"id": 1, "who__name": None, "lines": b'[{"sku":"x"}]'}]
 
 
 def test_a_null_element_keeps_its_place() -> None:

@@ -254,17 +254,19 @@ def test_dataset_template_without_the_tenant_mixes_no_tenants(place: Place) -> N
     assert place.rows("s") == [{"_tenant": "acme", "id": 1, "n": "a"}]
 
 
-def test_undeclared_fields_are_counted_or_refused(place: Place) -> None:
+def test_undeclared_fields_are_counted_added_or_refused(place: Place) -> None:
     lines = [HEAD, record("s", id=1, another="x", more=1)]
     place.good(*lines, undeclared_fields="warn")
     assert place.rows("s") == [{"id": 1, "n": None}]
     assert (
         "fields left out that the schema does not name: another (1), more (1)" in place.summary("s")["notes"]
     )
+    place.good(*lines, undeclared_fields="add", source="wide")
+    assert place.rows("wide_s") == [{"id": 1, "n": None, "another": "x", "more": 1}]
     ended = place.run(*lines, undeclared_fields="fail", source="strict")
     assert ended.code == 1
     assert "line 2: field 'another' is not named by the schema" in ended.err
-    assert place.datasets() == ["s"]
+    assert place.datasets() == ["s", "wide_s"]
 
 
 def test_naive_timezone_is_the_zone_of_date_times_without_an_offset(place: Place) -> None:
