@@ -128,6 +128,7 @@ PURE = [
     "target_lake_parquet.decode",
     "target_lake_parquet.fast",
     "target_lake_parquet.jsonschema_shapes",
+    "target_lake_parquet.lines",
     "target_lake_parquet.metadata",
     "target_lake_parquet.picked",
     "target_lake_parquet.places",

@@ -27,10 +27,12 @@ class Quarantined(msgspec.Struct, kw_only=True, omit_defaults=True):
     """A line of a quarantine file.
 
     `message` is the input line as text. Where bytes of it are no UTF-8, they are escaped there
-    and `message_base64` is the line as it was. `more` are the record's further problems.
+    and `message_base64` is the line as it was. `more` are the record's further problems,
+    `batch` its place in a BATCH file.
     """
 
     line: int
+    batch: str = ""
     field: str
     reason: str
     message: str
@@ -38,7 +40,7 @@ class Quarantined(msgspec.Struct, kw_only=True, omit_defaults=True):
     more: list[Problem] = []
 
 
-def quarantined(line: int, problems: Iterable[Problem], message: bytes) -> Quarantined:
+def quarantined(line: int, problems: Iterable[Problem], message: bytes, batch: str = "") -> Quarantined:
     """Makes a line of a quarantine file; the first of `problems` counts as the reason."""
     first, *more = problems
     try:
@@ -47,7 +49,13 @@ def quarantined(line: int, problems: Iterable[Problem], message: bytes) -> Quara
         text = message.decode(errors="backslashreplace")
         encoded = base64.b64encode(message).decode()
     return Quarantined(
-        line=line, field=first.field, reason=first.reason, message=text, message_base64=encoded, more=more
+        line=line,
+        batch=batch,
+        field=first.field,
+        reason=first.reason,
+        message=text,
+        message_base64=encoded,
+        more=more,
     )
 
 

@@ -33,6 +33,7 @@ from target_lake_parquet.messages import (
     MAX_DEPTH,
     ActivateVersion,
     BadMessage,
+    BatchMessage,
     Message,
     RefusedRecord,
     Rows,
@@ -98,7 +99,9 @@ class Maps:
                 yield from self._schemas(message)
             elif isinstance(message, Rows):
                 yield from self._rows(message)
-            elif isinstance(message, ActivateVersion | BadMessage | RefusedRecord):
+            elif isinstance(message, RefusedRecord):  # what the maps mask would stand in its text
+                yield from (replace(message, stream=name, text=b"") for name in self._names(message.stream))
+            elif isinstance(message, ActivateVersion | BatchMessage | BadMessage):
                 yield from (replace(message, stream=name) for name in self._names(message.stream))
             else:
                 yield message

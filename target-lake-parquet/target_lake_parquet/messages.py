@@ -88,6 +88,18 @@ class ActivateVersion:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchMessage:
+    """A BATCH line: the files that hold records, and how they are written."""
+
+    line: int
+    stream: str
+    format: str
+    compression: str | None
+    manifest: tuple[str, ...]
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class CutLine:
     """The input ended inside a line: whoever wrote it died."""
 
@@ -105,12 +117,16 @@ class BadMessage:
 
 @dataclass(frozen=True, slots=True)
 class RefusedRecord:
-    """A RECORD line that a stream map could not be applied to."""
+    """A record that a stream map could not be applied to, or a BATCH file's text that is none.
+
+    `text` is what may be kept of it.
+    """
 
     line: int
     stream: str
     field: str
     reason: str
+    text: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +142,7 @@ Message = (
     | SchemaMessage
     | StateMessage
     | ActivateVersion
+    | BatchMessage
     | CutLine
     | BadMessage
     | RefusedRecord
@@ -147,6 +164,8 @@ class Envelope(msgspec.Struct):
     version: Any = None
     key_properties: Any = None
     bookmark_properties: Any = None
+    encoding: Any = None
+    manifest: Any = None
 
 
 _envelopes = msgspec.json.Decoder(Envelope)
@@ -319,11 +338,25 @@ def _control(kind: str, line: int, envelope: Envelope) -> Message:
         return SchemaMessage(line, envelope.stream, envelope.schema, keys, bookmarks)
     if kind == "ACTIVATE_VERSION" and envelope.stream and type(envelope.version) is int:
         return ActivateVersion(line, envelope.stream, envelope.version)
-    if kind == "BATCH":
-        raise ValueError("is not read by this version: remove batch_config from the tap's settings")
-    if kind in ("RECORD", "STATE", "SCHEMA", "ACTIVATE_VERSION"):
+    if kind == "BATCH" and envelope.stream and (batch := _batch(line, envelope.stream, envelope)):
+        return batch
+    if kind in ("RECORD", "STATE", "SCHEMA", "ACTIVATE_VERSION", "BATCH"):
         raise ValueError("lacks what the Singer specification asks of one")
     return UnknownMessage(line, envelope.type[:40])
+
+
+def _batch(line: int, stream: str, envelope: Envelope) -> BatchMessage | None:
+    encoding, manifest = envelope.encoding, envelope.manifest
+    if not isinstance(encoding, dict) or not isinstance(manifest, list):
+        return None
+    form, compression = encoding.get("format"), encoding.get("compression")
+    if not isinstance(form, str) or not isinstance(compression, str | None):
+        return None
+    entries = tuple(entry for entry in manifest if isinstance(entry, str))
+    if len(entries) < len(manifest):
+        return None
+    version = envelope.version if type(envelope.version) is int else None
+    return BatchMessage(line, stream, form, compression, entries, version)
 
 
 def _names(field: str, value: object) -> tuple[str, ...]:

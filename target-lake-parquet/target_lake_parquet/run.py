@@ -22,12 +22,15 @@ from lake_parquet.recover import recover
 from lake_parquet.runs import DatasetSummary, Proof, RunRecord, write_run
 from lake_parquet.staging import Staging
 from lake_parquet.store import open_store
+from target_lake_parquet.batches import unpack
 from target_lake_parquet.decode import BadRecord
+from target_lake_parquet.lines import Lines
 from target_lake_parquet.maps import Maps
 from target_lake_parquet.messages import (
     ActivateVersion,
     BadLine,
     BadMessage,
+    BatchMessage,
     CutLine,
     Message,
     RefusedRecord,
@@ -93,6 +96,7 @@ class Run:
         self.streams: dict[str, Stream] = {}
         self.taken: dict[str, str] = {}
         self.states = States()
+        self.lines = Lines()
         self.counts: Counter[str] = Counter()
         self._ignored: Counter[str] = Counter()
         self._at = 0
@@ -112,7 +116,8 @@ class Run:
 
     def read(self, source: BinaryIO) -> Counter[str]:
         """Reads the whole input into staging; returns how many messages of each type it held."""
-        messages = read_messages(source, self.settings.max_line_bytes, self.settings.max_depth)
+        read = read_messages(source, self.settings.max_line_bytes, self.settings.max_depth)
+        messages = unpack(read, self.settings, self.lines)
         for message in self.maps.apply(messages) if self.maps else messages:
             self._at += 1
             self._take(message)
@@ -128,18 +133,14 @@ class Run:
     def _take(self, message: Message) -> None:
         if isinstance(message, Rows):
             self.counts["RECORD"] += message.count
-            stream = self.streams.get(message.stream)
-            if stream is None:
-                stream = self._open(SchemaMessage(message.first_line, message.stream, {}, (), ()))
-                stream.lacks_schema = True
-                stream.fail(
-                    f"line {message.first_line}: a RECORD of the stream comes before its SCHEMA: "
-                    "the tap must send it first"
-                )
+            stream = self._stream_of(message, message.first_line, "RECORD")
             stream.evidence.last_data = self._at
             stream.take_rows(message, self.staging, self.workers)
             self.pace.took(len(message.block))
             self._bound_waiting(len(message.block))
+        elif isinstance(message, BatchMessage):
+            self.counts["BATCH"] += 1
+            self._stream_of(message, message.line, "BATCH").evidence.last_data = self._at
         elif isinstance(message, StateMessage):
             self._take_state(message)
         elif isinstance(message, SchemaMessage):
@@ -147,10 +148,10 @@ class Run:
             self._take_schema(message)
         elif isinstance(message, ActivateVersion):
             self.counts["ACTIVATE_VERSION"] += 1
-            stream = self.streams.get(message.stream)
-            if stream is not None:
-                stream.evidence.activations.append(self._at)
-                stream.evidence.version = message.version
+            activated = self.streams.get(message.stream)
+            if activated is not None:
+                activated.evidence.activations.append(self._at)
+                activated.evidence.version = message.version
         elif isinstance(message, BadMessage | RefusedRecord):
             self._refuse(message)
         elif isinstance(message, UnknownMessage):
@@ -159,14 +160,26 @@ class Run:
             self._is_cut = True
             self.logger.error("The input ends inside line %d: the tap died.", message.line)
 
+    def _stream_of(self, message: Rows | BatchMessage, number: int, kind: str) -> Stream:
+        """The stream of a message that may not come before its SCHEMA: it fails the stream."""
+        stream = self.streams.get(message.stream)
+        if stream is None:
+            stream = self._open(SchemaMessage(number, message.stream, {}, (), ()))
+            stream.lacks_schema = True
+            stream.fail(
+                f"{self.lines.where(number)}: a {kind} of the stream comes before its SCHEMA: "
+                "the tap must send it first"
+            )
+        return stream
+
     def _refuse(self, message: BadMessage | RefusedRecord) -> None:
         stream = self.streams.get(message.stream)
         stream = stream or self._open(SchemaMessage(message.line, message.stream, {}, (), ()))
         stream.evidence.last_data = self._at
         if isinstance(message, RefusedRecord):
             stream.evidence.rows += 1
-            # its line is not kept: what the stream map masks would stand in it
-            stream.refuse([BadRecord(message.line, message.field, message.reason)], {})
+            texts = {message.line: message.text} if message.text else {}
+            stream.refuse([BadRecord(message.line, message.field, message.reason)], texts)
         else:
             stream.fail(f"line {message.line}: {message.reason}")
 
@@ -228,6 +241,7 @@ class Run:
         """Opens a stream at its first SCHEMA, or at what came in place of one."""
         self.states.begin(message.tap_stream or message.stream)
         stream = new_stream(message, self.settings, self.taken, self.quarantine, self.started)
+        stream.lines = self.lines
         self.streams[message.stream] = stream
         if stream.owner.source is None and len(self.streams) == 1:
             self.logger.warning("Nothing names the source: datasets are called like %s.", stream.dataset())

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, Literal
 
 from singer_sdk import typing as th
@@ -12,6 +13,7 @@ from lake_parquet.commit import ParquetOptions
 from lake_parquet.errors import UsageError
 from lake_parquet.paths import DATASET_TEMPLATE, SEPARATOR, check_template
 from lake_parquet.policy import LoadMethod
+from target_lake_parquet.batch_files import BatchError, local_path
 from target_lake_parquet.dates import is_zone
 from target_lake_parquet.messages import MAX_DEPTH
 
@@ -243,6 +245,20 @@ SETTINGS = th.PropertiesList(
         description="Messages of a type that the Singer specification does not know: `fail` ends the run, "
         "`ignore` leaves them out and counts them in a warning.",
     ),
+    th.Property(
+        "batch_roots",
+        th.ArrayType(th.StringType),
+        title="Folders of BATCH files",
+        description="Folders below which the files of BATCH messages are read. Empty: BATCH messages are "
+        "refused.",
+    ),
+    th.Property(
+        "max_batch_mb",
+        th.IntegerType(minimum=1),
+        default=4096,
+        title="Largest BATCH file",
+        description="BATCH files that hold more than this many MiB, unpacked, are refused.",
+    ),
     *_STREAM_SETTINGS,
     th.Property(
         "stream_maps",
@@ -312,6 +328,8 @@ class Settings:
     checkpoint_bytes: int
     max_depth: int
     unknown_messages: Literal["fail", "ignore"]
+    batch_roots: tuple[Path, ...]
+    max_batch_bytes: int
     parquet: ParquetOptions
     streams: StreamSettings
     overrides: Mapping[str, Mapping[str, Any]]
@@ -351,6 +369,8 @@ def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
         checkpoint_bytes=int(given.get("checkpoint_mb", 256)) * 2**20,
         max_depth=int(given.get("max_depth", MAX_DEPTH)),
         unknown_messages=given.get("unknown_messages", "fail"),
+        batch_roots=tuple(map(_batch_root, given.get("batch_roots", []))),
+        max_batch_bytes=int(given.get("max_batch_mb", 4096)) * 2**20,
         parquet=_parquet_options(given),
         streams=StreamSettings(**_stream_values(given)),
         maps={name: given[name] for name in MAPS if name in given} if given.get("stream_maps") else None,
@@ -383,6 +403,15 @@ def _parquet_options(given: Mapping[str, Any]) -> ParquetOptions:
             f"compression_level {level} is no level of {codec}, which has {levels}: change or remove it"
         )
     return ParquetOptions(codec, int(level) if level is not None else None, given.get("row_group_rows"))
+
+
+def _batch_root(folder: str) -> Path:
+    try:
+        return Path(local_path(folder)).expanduser()
+    except BatchError:
+        raise UsageError(
+            f"batch_roots holds {folder!r}, which is no folder: name folders of this machine"
+        ) from None
 
 
 def _stream_values(config: Mapping[str, Any]) -> dict[str, Any]:

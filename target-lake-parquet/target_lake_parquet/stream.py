@@ -14,12 +14,13 @@ from lake_parquet.family import Family, Member
 from lake_parquet.footer import Owner
 from lake_parquet.paths import DATASET_TEMPLATE, dataset_name
 from lake_parquet.policy import StreamFacts
-from lake_parquet.quarantine import Problem, Quarantine, quarantined
+from lake_parquet.quarantine import Problem, Quarantine, Quarantined, quarantined
 from lake_parquet.runs import DatasetSummary, Proof
 from lake_parquet.staging import Staging
 from target_lake_parquet.blocks import BlockDecoder, Rules
 from target_lake_parquet.columns import PARENT, Plan, Table, table_of
 from target_lake_parquet.decode import KEY_MISSING, BadRecord, Decoded, decode
+from target_lake_parquet.lines import Lines
 from target_lake_parquet.messages import Rows, SchemaMessage
 from target_lake_parquet.metadata import OWN, Moments, with_metadata
 from target_lake_parquet.proof import Evidence, is_incremental, is_resumable
@@ -52,6 +53,7 @@ class Stream:
     max_depth: int
     template: str = DATASET_TEMPLATE
     taken: dict[str, str] = field(default_factory=dict)
+    lines: Lines = field(default_factory=Lines)
     evidence: Evidence = field(default_factory=Evidence)
     schema: dict[str, Any] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
@@ -234,18 +236,22 @@ class Stream:
         if self.settings.on_bad_record == "fail":
             self.lacks_key = first.reason == KEY_MISSING
             more = f" ({len(problems)} such records in this block)" if len(problems) > 1 else ""
-            self.fail(f"{_sentence(first)}{more}: mend it at the source or in the tap's schema")
+            self.fail(f"{self._sentence(first)}{more}: mend it at the source or in the tap's schema")
             return
         self.quarantine.append(
-            self.dataset(),
-            [
-                quarantined(line, [Problem(one.field, one.reason) for one in found], texts.get(line, b""))
-                for line, found in problems.items()
-            ],
+            self.dataset(), [self._quarantined(one, found, texts) for one, found in problems.items()]
         )
         limit = self.settings.max_bad_records
         if limit is not None and self.bad_records > limit:
             self.fail(f"more bad records than max_bad_records, {limit}")
+
+    def _quarantined(
+        self, number: int, found: Sequence[BadRecord], texts: Mapping[int, bytes]
+    ) -> Quarantined:
+        line, batch = self.lines.place(number)
+        return quarantined(
+            line, [Problem(one.field, one.reason) for one in found], texts.get(number, b""), batch
+        )
 
     def close(self) -> None:
         """Ends the stream after its last message; one whose records are all bad is given up."""
@@ -301,6 +307,9 @@ class Stream:
             rows_quarantined=0 if table.suffix else self._set_aside(),
         )
 
+    def _sentence(self, bad: BadRecord) -> str:
+        return f"{self.lines.where(bad.line)}: field {bad.field!r} {bad.reason}"
+
     def _set_aside(self) -> int:
         return self.bad_records if self.settings.on_bad_record == "quarantine" else 0
 
@@ -320,7 +329,7 @@ class Stream:
         if self.first_bad and self._set_aside():
             notes.append(
                 f"{self.bad_records} bad records are in {self.quarantine.path(self.dataset())}, "
-                f"the first: {_sentence(self.first_bad)}"
+                f"the first: {self._sentence(self.first_bad)}"
             )
         return [printable(note) for note in notes]
 
@@ -337,10 +346,6 @@ class Stream:
             source=source,
             notes=[self.failure or "", *self._notes()],
         )
-
-
-def _sentence(bad: BadRecord) -> str:
-    return f"line {bad.line}: field {bad.field!r} {bad.reason}"
 
 
 def new_stream(

@@ -162,6 +162,30 @@ def test_max_bad_records_is_the_most_that_may_be_set_aside(place: Place) -> None
     place.good(*lines, on_bad_record="quarantine", max_bad_records=2)
 
 
+def batched(place: Place, size: int) -> str:
+    file = place.folder / "batch.jsonl"
+    file.write_text(json.dumps({"id": 1, "n": "x" * size}))
+    return json.dumps(
+        {"type": "BATCH", "stream": "s", "encoding": {"format": "jsonl"}, "manifest": [file.as_uri()]}
+    )
+
+
+def test_batch_roots_are_the_folders_that_batch_files_may_come_from(place: Place) -> None:
+    line = batched(place, 1)
+    for roots in ([], [str(place.folder / "other")]):
+        ended = place.run(HEAD, line, batch_roots=roots)
+        assert ended.code == 1
+        assert "batch_roots" in ended.err
+    place.good(HEAD, line, batch_roots=[str(place.folder / "other"), str(place.folder)])
+    assert place.rows("s") == [{"id": 1, "n": "x"}]
+
+
+def test_max_batch_mb_refuses_larger_files(place: Place) -> None:
+    line, roots = batched(place, 2**20), [str(place.folder)]
+    assert "holds more than 1 MiB" in place.run(HEAD, line, batch_roots=roots, max_batch_mb=1).err
+    place.good(HEAD, line, batch_roots=roots, max_batch_mb=2)
+
+
 @pytest.mark.parametrize(
     ("method", "ids"), [("auto", [2]), ("overwrite", [2]), ("upsert", [1, 2]), ("append-only", [1, 1, 2])]
 )

@@ -220,6 +220,8 @@ USAGE = {
     "level out of range": (b'{"compression_level": 23}', "compression_level 23"),
     "level of a codec without": (b'{"compression": "snappy", "compression_level": 1}', "compression_level 1"),
     "unknown setting of a stream": (b'{"stream_overrides": {"a": {"tap": "x"}}}', "'tap' was unexpected"),
+    "a batch root that is none": (b'{"batch_roots": ["s3://bucket/x"]}', "batch_roots holds 's3://bucket/x'"),
+    "an empty batch root": (b'{"batch_roots": [""]}', "batch_roots holds ''"),
     "share above one": (b'{"max_row_drop": 1.5}', "1.5"),
 }  # fmt: skip
 
