@@ -34,6 +34,7 @@ test-all: setup ## The suite with the slow tests
 
 crash-test: setup ## Crashes, faults and crowds at length, with figures (about half an hour)
 	@$(BIN)/python -m tests.crash
+	@$(BIN)/python -m tests.faults
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m slow tests/stores
 
 check: setup ## Lint, format, types, and the rooms

@@ -144,7 +144,9 @@ def sweep(root: Path) -> list[str]:
                 continue
             journal = read_journal(folder)
             moved = _set_aside(root, folder, journal)
-            if journal is None:
+            for unfinished in (root / paths.RUNS).glob(f".{folder.name}.json.*"):
+                unfinished.unlink(missing_ok=True)  # it died while it wrote its record
+            if journal is None or not journal.families:
                 shutil.rmtree(folder, ignore_errors=True)
             else:
                 remove_all_but(folder, journal)
@@ -154,7 +156,7 @@ def sweep(root: Path) -> list[str]:
                     f"The dead run {folder.name} left rows of {', '.join(moved)}: they are kept in "
                     f"{paths.INCOMPLETE}/{folder.name}."
                 )
-            elif journal is None:
+            elif journal is None or not journal.families:
                 told.append(
                     f"Removed what the dead run {folder.name} left in staging; nothing printed rests on it."
                 )

@@ -37,13 +37,13 @@ def recover(
     try:
         for one, _ in staged.values():
             summaries += _recover(committer, one, publish_incomplete=publish_incomplete)
+        done = [one for one in summaries if one.status in ("published", "unchanged")]
+        if done:
+            record = RunRecord(run_id=run_id, started_at=_text(now), tap=tap, datasets=done)
+            record.finished_at = _text(datetime.now(UTC))
+            write_run(store, record)
     finally:
         staging.close()
-    done = [one for one in summaries if one.status in ("published", "unchanged")]
-    if done:
-        record = RunRecord(run_id=run_id, started_at=_text(now), tap=tap, datasets=done)
-        record.finished_at = _text(datetime.now(UTC))
-        write_run(store, record)
     return summaries
 
 

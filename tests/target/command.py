@@ -37,13 +37,13 @@ class Ended(NamedTuple):
 class Zygote:
     """The process that forks the commands; see `zygote.py`."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "tests.target.zygote") -> None:
         """Starts it and waits until it is ready."""
         self.folder = tempfile.TemporaryDirectory()
         self.path = str(Path(self.folder.name) / "socket")
         root = Path(__file__).parents[2]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.target.zygote", self.path],
+            [sys.executable, "-m", module, self.path],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             cwd=root,

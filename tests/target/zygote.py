@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -55,8 +56,8 @@ def _start(connection: socket.socket) -> str:
     return Path(sys.argv[0]).name
 
 
-def main() -> None:
-    """Imports, serves, and in each forked process runs the command."""
+def main(begin: Callable[[], None] = lambda: None) -> None:
+    """Imports, serves, and in each forked process runs `begin` and the command."""
     from lake_parquet.cli import main as lake  # noqa: PLC0415 - what is imported here is what forking saves
     from target_lake_parquet.target import TargetLakeParquet  # noqa: PLC0415
 
@@ -64,7 +65,9 @@ def main() -> None:
     gc.freeze()  # else each process walks all that was imported when it ends: 0.2 s
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    if serve(sys.argv[1]) == "lake":
+    name = serve(sys.argv[1])
+    begin()
+    if name == "lake":
         lake()
     else:
         TargetLakeParquet.cli()  # looking at `cli` sets up logging, so not before the fork

@@ -1,0 +1,1 @@
+"""Faults at single calls of a run."""

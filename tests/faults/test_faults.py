@@ -1,0 +1,98 @@
+"""Crashes and faults at single calls of a run: a sample of what `make crash-test` does at every one."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.faults.mutants import ALL as MUTANTS
+from tests.faults.scenarios import SCENARIOS
+from tests.faults.strace import Point
+from tests.faults.sweep import ERRORS, KILL, SIGNALS, Judge, changing
+from tests.target.command import Zygote
+
+pytestmark = [
+    pytest.mark.skipif(
+        shutil.which("strace") is None, reason="strace, which injects the faults, is not here"
+    ),
+    pytest.mark.xdist_group("faults"),
+]
+
+
+@pytest.fixture(scope="module")
+def zygote() -> Iterator[Zygote]:
+    if not _may_trace():
+        pytest.skip("strace may not attach to processes here")
+    zygote = Zygote("tests.faults.zygote")
+    yield zygote
+    zygote.close()
+
+
+def _may_trace() -> bool:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            with subprocess.Popen(
+                ["strace", "-p", str(process.pid)], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+            ) as tracer:
+                assert tracer.stderr is not None
+                told = tracer.stderr.readline()
+                process.kill()
+        finally:
+            process.kill()
+    return b"attached" in told
+
+
+def decisive(points: Sequence[Point]) -> list[Point]:
+    """The calls around the commit and the journal, by what they do: one of each kind."""
+    marks = ("claims/", "/raw/", "journal.json", "/stdout", "_meta/runs/")
+    found = {
+        (point.call, next(mark for mark in marks if mark in point.what)): point
+        for point in points
+        if point.call in ("linkat", "link", "rename", "fsync", "write", "pwrite64", "unlink")
+        and any(mark in point.what for mark in marks)
+    }
+    return list(found.values())
+
+
+@pytest.mark.parametrize("name", ["upsert", "append"])
+def test_a_kill_at_the_decisive_calls_loses_and_doubles_nothing(
+    zygote: Zygote, tmp_path: Path, name: str
+) -> None:
+    judge = Judge(zygote, tmp_path / "one", SCENARIOS[name])
+    found = judge.sweep([KILL], decisive(changing(judge.points)), sample=3)
+    assert found.broken == []
+    assert found.hit >= found.points - 1  # a thread may make its calls in another order
+
+
+def test_an_error_at_any_decisive_call_is_told_and_loses_nothing(zygote: Zygote, tmp_path: Path) -> None:
+    judge = Judge(zygote, tmp_path / "one", SCENARIOS["upsert"])
+    assert judge.sweep(ERRORS[:2], decisive(changing(judge.points))[::3]).broken == []
+
+
+def test_a_signal_at_a_call_stops_the_run_and_loses_nothing(zygote: Zygote, tmp_path: Path) -> None:
+    judge = Judge(zygote, tmp_path / "one", SCENARIOS["upsert"])
+    assert judge.sweep(list(SIGNALS), decisive(changing(judge.points))[1::4]).broken == []
+
+
+@pytest.mark.parametrize("name", ["direct write", "STATE when it comes"])
+def test_a_mutant_is_caught(zygote: Zygote, tmp_path: Path, name: str) -> None:
+    mutant = MUTANTS[name]
+    judge = Judge(zygote, tmp_path / "one", SCENARIOS[mutant.scenario], name)
+    assert any(judge.try_fault(point, KILL) for point in decisive(changing(judge.points)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name, one in MUTANTS.items() if one.caught_by == "kill"])
+def test_a_mutant_is_caught_by_kills(zygote: Zygote, tmp_path: Path, name: str) -> None:
+    mutant = MUTANTS[name]
+    judge = Judge(zygote, tmp_path / "one", SCENARIOS[mutant.scenario], name)
+    assert any(judge.try_fault(point, KILL) for point in reversed(changing(judge.points)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(SCENARIOS))
+def test_a_kill_at_every_call_loses_and_doubles_nothing(zygote: Zygote, tmp_path: Path, name: str) -> None:
+    judge = Judge(zygote, tmp_path / "one", SCENARIOS[name])
+    assert judge.sweep([KILL], changing(judge.points)).broken == []
