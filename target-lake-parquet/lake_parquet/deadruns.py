@@ -13,7 +13,7 @@ import polars as pl
 
 from lake_parquet import paths
 from lake_parquet.family import Family
-from lake_parquet.files import locked, make_folder, try_lock
+from lake_parquet.files import locked, make_folder, place_below, try_lock
 from lake_parquet.journal import SEGMENT, Journal, StagedFamily, read_journal, remove_all_but, write_journal
 from lake_parquet.policy import StreamFacts
 from lake_parquet.snapshots import Snapshot
@@ -171,7 +171,7 @@ def _set_aside(root: Path, folder: Path, journal: Journal | None) -> list[str]:
         dataset, number, _ = path.name.rsplit(".", 2)
         if dataset in kept or not _has_rows(path):
             continue
-        aside = root / paths.INCOMPLETE / folder.name / dataset
+        aside = place_below(root, f"{paths.INCOMPLETE}/{folder.name}/{dataset}")
         make_folder(aside)
         written(pl.scan_parquet(path).drop(ROW)).sink_parquet(aside / f"{number}{paths.SUFFIX}")
         moved.append(dataset)
@@ -216,5 +216,5 @@ def remove_kept_aside(store: Store, run_id: str) -> None:
 
 
 def _folders(parent: Path) -> Iterator[Path]:
-    if parent.is_dir():
+    if parent.is_dir() and not parent.is_symlink():
         yield from sorted(path for path in parent.iterdir() if path.is_dir() and not path.is_symlink())

@@ -4,6 +4,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,20 @@ from typing import BinaryIO
 from lake_parquet.errors import LakeError
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+def place_below(root: Path, path: str) -> Path:
+    """The place of `path` (relative, with `/`) below a lake's root; whoever plants a link leads nobody out.
+
+    Raises:
+        LakeError: a part of it is a symbolic link.
+    """
+    place = root
+    for part in path.split("/"):
+        place = place / part
+        if place.is_symlink():
+            raise LakeError(f"{place} is a symbolic link, and a lake holds none: move it away")
+    return place
 
 
 def make_folder(folder: Path) -> None:
@@ -98,17 +113,29 @@ def write_bytes(path: Path, content: bytes) -> None:
 def locked(path: Path) -> Iterator[None]:
     """Holds an exclusive lock, waiting for it; the system drops it when the process dies."""
     make_folder(path.parent)
-    with path.open("a") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    descriptor = _open_lock(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
 
 
 def try_lock(path: Path) -> int | None:
     """Takes an exclusive lock if it is free: its descriptor, or None where a live process has it."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = _open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None
+    return descriptor
+
+
+def _open_lock(path: Path) -> int:
+    """Opens a lock's file; a link or a pipe planted in its place leads nowhere, and nobody waits for it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o644)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise LakeError(f"{path} is no plain file: move it out of the lake")
     return descriptor

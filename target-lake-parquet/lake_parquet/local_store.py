@@ -10,7 +10,15 @@ from typing import BinaryIO
 
 from lake_parquet import paths
 from lake_parquet.errors import LakeError
-from lake_parquet.files import give_name, locked, make_folder, sync_file, sync_folder, write_bytes
+from lake_parquet.files import (
+    give_name,
+    locked,
+    make_folder,
+    place_below,
+    sync_file,
+    sync_folder,
+    write_bytes,
+)
 from lake_parquet.store import inner
 
 
@@ -138,12 +146,7 @@ class LocalStore:
             yield True
 
     def _at(self, path: str) -> Path:
-        place = self.root
-        for part in inner(path):
-            place = place / part
-            if place.is_symlink():
-                raise LakeError(f"{place} is a symbolic link, and a lake holds none: move it away")
-        return place
+        return place_below(self.root, "/".join(inner(path)))
 
 
 def _make_passing_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from lake_parquet import paths
 from lake_parquet.errors import LakeError
-from lake_parquet.files import append_private, sync_file, sync_folder
+from lake_parquet.files import append_private, place_below, sync_file, sync_folder
 from lake_parquet.store import Store
 
 
@@ -81,7 +81,7 @@ class Quarantine:
         path = self.path(dataset)
         lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
         try:
-            append_private(self.store.workplace / path, lines)
+            append_private(place_below(self.store.workplace, path), lines)
         except OSError as error:
             raise _unwritable(error) from error
         self._unsynced.add(path)

@@ -16,7 +16,7 @@ import polars as pl
 from lake_parquet import paths
 from lake_parquet.errors import LakeError
 from lake_parquet.family import Family
-from lake_parquet.files import locked, make_folder, sync_file, sync_folder, try_lock
+from lake_parquet.files import locked, make_folder, place_below, sync_file, sync_folder, try_lock
 from lake_parquet.journal import SEGMENT, Journal, StagedFamily, remove_all_but, write_journal
 from lake_parquet.policy import StreamFacts
 
@@ -44,7 +44,7 @@ class Staging:
         Raises:
             LakeError: the lake's root cannot be written.
         """
-        self.folder = root / paths.STAGING / run_id
+        self.folder = place_below(root, f"{paths.STAGING}/{run_id}")
         self.journal = Journal(run_id=run_id, tap=tap)
         self._segments: dict[str, list[Path]] = {}
         self._durable: set[Path] = set()

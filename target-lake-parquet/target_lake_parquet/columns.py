@@ -331,4 +331,5 @@ def _free(name: str, path: Sequence[str], taken: set[str], key: Callable[[str], 
 
 def _readable(part: str) -> str:
     """A path part as received, but for what no reader can name: nothing, control and half characters."""
-    return "".join("_" if unicodedata.category(char) in UNNAMEABLE else char for char in part) or UNNAMED
+    name = "".join("_" if unicodedata.category(char) in UNNAMEABLE else char for char in part) or UNNAMED
+    return "_" + name[1:] if name == "*" or name.startswith("^") else name
