@@ -50,7 +50,9 @@ def read_envelopes(block: bytes) -> pl.DataFrame:
     envelopes = list(_read(block))
     times = [one.time_extracted if isinstance(one.time_extracted, str) else None for one in envelopes]
     versions = [one.version if _is_int64(one.version) else None for one in envelopes]
-    return envelopes_of(pa.array(times, pa.string()), pl.Series(versions, dtype=pl.Int64))
+    return envelopes_of(
+        pl.Series(times, dtype=pl.String).to_arrow().cast(pa.string()), pl.Series(versions, dtype=pl.Int64)
+    )
 
 
 def envelopes_of(times: pa.Array, versions: pl.Series) -> pl.DataFrame:

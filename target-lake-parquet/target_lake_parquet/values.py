@@ -201,14 +201,19 @@ def _decimals(values: Sequence[Decimal | None], scale: int) -> pl.Series:
     return pl.Series([None if value is None else str(value) for value in values], dtype=pl.String)
 
 
+def _texts(values: Sequence[Any]) -> pa.Array:
+    """Strings for Arrow, not by `pa.array`: that imports pandas where it is installed, for a second."""
+    return pl.Series(values, dtype=pl.String).to_arrow().cast(pa.string())
+
+
 def _convert_timestamp(values: Sequence[Any], column: Column) -> Converted:
     if _kinds(values) <= {str}:
-        return convert_timestamps(pa.array(values, pa.string()), column.zone)
+        return convert_timestamps(_texts(values), column.zone)
     return parse_timestamps(values, column.zone)
 
 
 def _convert_date(values: Sequence[Any], _: Column) -> Converted:
-    return convert_dates(pa.array(values, pa.string())) if _kinds(values) <= {str} else parse_dates(values)
+    return convert_dates(_texts(values)) if _kinds(values) <= {str} else parse_dates(values)
 
 
 _CONVERTERS: dict[Kind, Callable[[Sequence[Any], Column], Converted]] = {
