@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_shopify.client import ShopifyStream
+from tap_shopify.stream import ShopifyStream
 
 
 class Customers(ShopifyStream):
