@@ -11,6 +11,7 @@ import polars as pl
 
 from lake_parquet.errors import LakeError
 from lake_parquet.lake import Lake
+from lake_parquet.stderr import outlast_stderr
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -26,6 +27,7 @@ class LakeGroup(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
         """Runs the command; ends the process."""
+        outlast_stderr()
         try:
             return super().main(*args, **kwargs)
         except LakeError as error:

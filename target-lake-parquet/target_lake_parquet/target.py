@@ -13,10 +13,12 @@ from typing import IO, Any, BinaryIO, ClassVar, cast
 
 import click
 from singer_sdk import Target
+from singer_sdk.cli import plugin_cli
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TargetCapabilities
 from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
+from lake_parquet.stderr import outlast_stderr
 from target_lake_parquet.cli import Interrupted, TargetCommand, check_config_files
 from target_lake_parquet.run import Run
 from target_lake_parquet.settings import SETTINGS, read_settings, unknown_settings
@@ -120,6 +122,12 @@ class TargetLakeParquet(Target):
         """Reads the config files that the command line names."""
         check_config_files(value)
         return super().cb_config(ctx, param, value)
+
+    @plugin_cli
+    def cli(cls) -> click.Command:  # noqa: N805 - the SDK hands in the class
+        """The command line; logging, which is set up here, must find a stderr that lasts."""
+        outlast_stderr()
+        return super(TargetLakeParquet, cast("type[TargetLakeParquet]", cls)).cli
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

@@ -1,11 +1,13 @@
 """How a run ends: signals, kill -9, full disks, closed pipes; by the forked command and the installed one."""
 
+import contextlib
 import json
 import os
 import resource
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,34 @@ def test_a_closed_stdout_is_one_line(place: Place) -> None:
     assert_clear(err)
     assert "Exception ignored" not in err
     assert "the state could not be printed (Broken pipe)" in err
+
+
+@contextlib.contextmanager
+def broken_stderr(kind: str) -> Iterator[dict[str, Any]]:
+    """How to start a process whose stderr is a full disk, a pipe that nobody reads, or not there at all."""
+    if kind == "none":
+        yield {"preexec_fn": lambda: os.close(2)}
+        return
+    read, write = os.pipe()
+    os.close(read)
+    with Path("/dev/full").open("wb") as full:
+        yield {"stderr": full if kind == "full" else write}
+    os.close(write)
+
+
+@pytest.mark.parametrize("kind", ["full", "unread", "none"])
+def test_a_broken_stderr_changes_nothing_but_what_is_seen(place: Place, kind: str) -> None:
+    end = bookmark("orders", "2026-01-01")
+    with broken_stderr(kind) as streams:
+        ended = installed(place, [CHANGES, change(1, "a"), end], stdout=subprocess.PIPE, **streams)
+        assert (ended.returncode, json.loads(ended.stdout)) == (0, json.loads(end)["value"])
+        assert [row["name"] for row in place.rows("orders")] == ["a"]
+        ended = installed(place, [CHANGES, "{"], stdout=subprocess.PIPE, **streams)
+        assert (ended.returncode, ended.stdout) == (1, b"")
+        usage = [str(BIN / "target-lake-parquet"), "--config", "missing.json"]
+        assert subprocess.run(usage, env=ENV, check=False, timeout=60, **streams).returncode == 2
+        care = [str(BIN / "lake"), "show", "nothing", "--lake", str(place.root)]
+        assert subprocess.run(care, env=ENV, check=False, timeout=60, **streams).returncode == 1
 
 
 def test_a_disk_that_fills_up_publishes_nothing(place: Place) -> None:

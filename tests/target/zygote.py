@@ -48,7 +48,8 @@ def _start(connection: socket.socket) -> str:
     for target, descriptor in enumerate(descriptors):
         os.dup2(descriptor, target)
         os.close(descriptor)
-    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+    sys.stdin, sys.stdout = open(0), open(1, "w")  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - as Python's own: whoever replaces it closes nothing
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
