@@ -56,7 +56,8 @@ def swept(zygote: Zygote, name: str, every: int) -> bool:
             told(
                 not found.broken,
                 f"{name}: {title}: {found.points} calls of {len(points)}, {found.faults} faults, "
-                f"{found.hit} ended the run, {len(found.broken)} promises broken, {took:.0f} s",
+                f"{found.hit} ended the run, {found.missed} missed, "
+                f"{len(found.broken)} promises broken, {took:.0f} s",
             )
             for line in found.broken[:MOST_TOLD]:
                 told(False, f"    {line}")

@@ -21,24 +21,30 @@ CALLS = (
 HANGS = 15
 """Seconds after which a run is killed: it would not end."""
 _ENTRY = re.compile(r"(\d+) +(\w+)\((.*)")
-_RUN = re.compile(r"\d{8}T\d{12}Z(-[0-9a-f]{6}(\.[0-9a-f]{8})?)?")
-_TOKEN = re.compile(r"\b[0-9a-f]{8}([0-9a-f]{8})?\b")
+_BY_FIRST = ("link", "rename")
+"""Calls with two names that strace finds by the first only."""
+LAKE, STDOUT, STDERR = "lake", "stdout", "stderr"
 
 
 class Point(NamedTuple):
-    """A thread's nth call of that name, and what it does to which file, times and tokens left out."""
+    """A thread's nth call of that name on that file."""
 
     call: str
+    path: str
     nth: int
-    what: str
     changes: bool
+
+    def __str__(self) -> str:
+        """Tells it as `call 2 at file`."""
+        return f"{self.call} {self.nth} at {'/'.join(Path(self.path).parts[-3:])}"
 
 
 class Traced(NamedTuple):
-    """How a run ended, and its calls."""
+    """How a run ended, and its calls; `hangs`: it was killed because it did not end."""
 
     ended: Ended
     log: str
+    hangs: bool = False
 
 
 def run(
@@ -47,12 +53,12 @@ def run(
     lines: Sequence[str],
     config: Path,
     *,
-    inject: str | None = None,
+    inject: tuple[Point, str] | None = None,
     trace: bool = False,
     env: Mapping[str, str] | None = None,
 ) -> Traced:
-    """Runs the target on `lines`; `inject` is strace's, `call:fault:when=n`."""
-    files = folder / "stdin", folder / "stdout", folder / "stderr", folder / "strace"
+    """Runs the target on `lines`; `inject` is a fault, in strace's words, and where it strikes."""
+    files = folder / "stdin", folder / STDOUT, folder / STDERR, folder / "strace"
     stdin, out, err, log = files
     stdin.write_text("".join(line + "\n" for line in lines))
     traced = trace or inject is not None
@@ -66,30 +72,42 @@ def run(
     tracer = _attach(forked.pid, log, inject) if traced else None
     if tracer:
         forked.send_signal(GO)
-    ended = end(forked, out, err)
+    ended, hangs = end(forked, out, err)
     if tracer:
-        tracer.communicate(timeout=PATIENCE)
-    return Traced(ended, log.read_text(errors="replace") if traced else "")
+        try:
+            tracer.communicate(timeout=HANGS)
+        except subprocess.TimeoutExpired:
+            tracer.kill()
+            tracer.communicate()
+            hangs = True
+    return Traced(ended, log.read_text(errors="replace") if traced else "", hangs)
 
 
-def end(forked: Forked, out: Path, err: Path) -> Ended:
-    """Waits for the end of a run."""
-    timer = threading.Timer(HANGS, forked.send_signal, [signal.SIGKILL])
+def end(forked: Forked, out: Path, err: Path) -> tuple[Ended, bool]:
+    """Waits for the end of a run; tells whether it had to be killed because it hung."""
+    late = threading.Event()
+
+    def kill() -> None:
+        late.set()
+        forked.send_signal(signal.SIGKILL)
+
+    timer = threading.Timer(HANGS, kill)
     timer.start()
     code = forked.wait()
     timer.cancel()
-    return Ended(code, out.read_text(), err.read_text(errors="replace"))
+    return Ended(code, out.read_text(), err.read_text(errors="replace")), late.is_set()
 
 
-def die(zygote: Zygote, folder: Path, lines: Sequence[str], config: Path) -> Ended:
+def die(zygote: Zygote, folder: Path, lines: Sequence[str], config: Path, *, env: Mapping[str, str]) -> Ended:
     """Runs the target on `lines`, and kills it when it has printed a STATE for each day, its input open."""
-    out, err = folder / "stdout", folder / "stderr"
+    out, err = folder / STDOUT, folder / STDERR
     first = next(number for number, line in enumerate(lines) if '"RECORD"' in line)
     states = sum('"STATE"' in line for line in lines[first:])
     read, write = os.pipe()
     with out.open("wb") as wrote, err.open("wb") as told:
         argv = ("target-lake-parquet", "--config", str(config))
-        forked = zygote.start(argv, [read, wrote.fileno(), told.fileno()], folder)
+        descriptors = [read, wrote.fileno(), told.fileno()]
+        forked = zygote.start(argv, descriptors, folder, {**ENV, **env})
     os.close(read)
     os.write(write, "".join(line + "\n" for line in lines).encode())
     deadline = time.monotonic() + PATIENCE
@@ -98,11 +116,14 @@ def die(zygote: Zygote, folder: Path, lines: Sequence[str], config: Path) -> End
         time.sleep(0.01)
     forked.send_signal(signal.SIGKILL)
     os.close(write)
-    return end(forked, out, err)
+    return end(forked, out, err)[0]
 
 
-def _attach(pid: int, log: Path, inject: str | None) -> subprocess.Popen[bytes]:
-    calls = ["-e", f"trace={CALLS}", *(["-e", f"inject={inject}"] if inject else [])]
+def _attach(pid: int, log: Path, inject: tuple[Point, str] | None) -> subprocess.Popen[bytes]:
+    calls = ["-e", f"trace={CALLS}"]
+    if inject:
+        point, fault = inject
+        calls += ["-P", point.path, "-e", f"inject={point.call}:{fault}:when={point.nth}"]
     tracer = subprocess.Popen(
         ["strace", "-f", "-y", "-o", str(log), *calls, "-p", str(pid)], stderr=subprocess.PIPE
     )
@@ -112,28 +133,49 @@ def _attach(pid: int, log: Path, inject: str | None) -> subprocess.Popen[bytes]:
     return tracer
 
 
-def points(log: str, lake: Path, stdout: Path) -> Iterator[Point]:
-    """Every call that touches the lake, or hands on a STATE."""
-    counts: Counter[tuple[str, str]] = Counter()
-    seen = set()
+class Entry(NamedTuple):
+    """A call in a log: a thread's nth of that name on that file, and all that strace tells of it.
+
+    `path` is the file of the run's folder by which strace finds the call; None where it names none.
+    """
+
+    call: str
+    path: str | None
+    nth: int
+    text: str
+
+
+def entries(log: str, folder: Path) -> Iterator[Entry]:
+    """The calls of a run, in the order in which they began."""
+    counts: Counter[tuple[str, str, str | None]] = Counter()
+    named = re.compile(re.escape(str(folder)) + r"/[^\"<>]+")
     for line in log.splitlines():
-        entry = _ENTRY.match(line)
-        if entry is None:
-            continue
-        thread, call, rest = entry.groups()
-        counts[thread, call] += 1
-        where = str(stdout) if str(stdout) in rest else str(lake)
-        if where not in rest or (call, counts[thread, call]) in seen:
-            continue
-        seen.add((call, counts[thread, call]))
-        changes = call != "openat" or "O_CREAT" in rest or "O_TRUNC" in rest
-        yield Point(call, counts[thread, call], _what(rest, where), changes)
+        if found := _ENTRY.match(line):
+            thread, call, text = found.groups()
+            files = named.findall(text)
+            path = files[0 if call in _BY_FIRST else -1] if files else None
+            counts[thread, call, path] += 1
+            yield Entry(call, path, counts[thread, call, path], text)
 
 
-def _what(rest: str, where: str) -> str:
-    """The files that a call names, so that runs can be compared."""
-    files = re.findall(re.escape(where) + r"[^\"<>]*", rest)
-    return " -> ".join(_TOKEN.sub("*", _RUN.sub("*", file.removeprefix(where))) or "." for file in files)
+def points(log: str, folder: Path) -> list[Point]:
+    """Every call that touches the lake, or hands on a STATE."""
+    ours = (str(folder / LAKE), str(folder / STDOUT))
+    found = {
+        (one.call, one.path, one.nth): Point(one.call, one.path, one.nth, _changes(one))
+        for one in entries(log, folder)
+        if one.path and one.path.startswith(ours)
+    }
+    return list(found.values())
+
+
+def hits(log: str, point: Point, folder: Path) -> int:
+    """How many calls a fault at `point` hit: none where the run went another way."""
+    return sum(one[:3] == point[:3] for one in entries(log, folder))
+
+
+def _changes(one: Entry) -> bool:
+    return one.call != "openat" or "O_CREAT" in one.text or "O_TRUNC" in one.text
 
 
 def is_killed(ended: Ended) -> bool:

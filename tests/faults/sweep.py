@@ -22,6 +22,8 @@ from tests.target.command import Ended, Zygote
 KILL = "signal=KILL"
 ERRORS = ("error=ENOSPC", "error=EIO", "error=EACCES")
 SIGNALS = {"signal=TERM": 143, "signal=INT": 130}
+BEFORE, DEAD, TRIED, NEXT = 1, 2, 3, 4
+"""The turns of the runs: names follow these, so that each repetition gives the same."""
 _SNAPSHOT = re.compile(r"\d{8}T\d{12}Z\.parquet")
 
 Rows = list[str]
@@ -30,23 +32,16 @@ Family = tuple[Rows, dict[str, Rows]]
 
 @dataclass
 class Figures:
-    """What a sweep has seen. `broken` are the promises that were not kept, one line each."""
+    """What a sweep has seen. `broken` are the promises that were not kept, one line each.
+
+    `hit` counts the faults that ended the run; `missed` those whose call did not come.
+    """
 
     points: int = 0
     faults: int = 0
     hit: int = 0
+    missed: int = 0
     broken: list[str] = field(default_factory=list)
-    places: set[str] = field(default_factory=set)
-
-    def add(self, other: "Figures") -> None:
-        """Adds those of another sweep."""
-        self.points, self.faults, self.hit = (
-            self.points + other.points,
-            self.faults + other.faults,
-            self.hit + other.hit,
-        )
-        self.broken += other.broken
-        self.places |= other.places
 
 
 class Judge:
@@ -56,7 +51,7 @@ class Judge:
         """Prepares the lake, and runs once without faults."""
         self.zygote, self.folder, self.scenario, self.mutant = zygote, folder, scenario, mutant
         folder.mkdir(parents=True, exist_ok=True)
-        self.lake = folder / "lake"
+        self.lake = folder / strace.LAKE
         self.before = folder / "before"
         self.state: Any = None
         self._prepare()
@@ -64,17 +59,28 @@ class Judge:
         self.old_files = {path: path.read_bytes() for path in sorted(self.lake.glob("raw/*/*"))}
         if self.lake.exists():
             shutil.copytree(self.lake, self.before)
-        traced = self._run(scenario.lines(self.state), trace=True)
+        traced = self.run(scenario.lines(self.state), trace=True)
         assert traced.ended.code == 0, traced.ended.err
-        self.points = list(strace.points(traced.log, self.lake, folder / "stdout"))
+        self.log = traced.log
+        self.points = strace.points(self.log, folder)
         self.new = {name: rows(self.lake, name) for name in names(self.lake)}
         self.final = {name: versions[-1] for name, versions in self.new.items()}
         self.families = [family for name in self.new for family in families(self.lake, name)]
 
-    def _run(self, lines: Sequence[str], inject: str | None = None, *, trace: bool = False) -> strace.Traced:
-        config = self._config()
-        env = {"MUTANT": self.mutant} if self.mutant else {}
+    def run(
+        self,
+        lines: Sequence[str],
+        inject: tuple[Point, str] | None = None,
+        *,
+        turn: int = TRIED,
+        trace: bool = False,
+    ) -> strace.Traced:
+        """Runs the target, or the mutant, on `lines`; runs of the same `turn` give the same names."""
+        config, env = self._config(), self._env(turn)
         return strace.run(self.zygote, self.folder, lines, config, inject=inject, trace=trace, env=env)
+
+    def _env(self, turn: int) -> dict[str, str]:
+        return {"TURN": str(turn)} | ({"MUTANT": self.mutant} if self.mutant else {})
 
     def _config(self) -> Path:
         config = self.folder / "config.json"
@@ -83,7 +89,7 @@ class Judge:
 
     def _prepare(self) -> None:
         if self.scenario.before:
-            ended = self._run(self.scenario.lines(None, self.scenario.before)).ended
+            ended = self.run(self.scenario.lines(None, self.scenario.before), turn=BEFORE).ended
             assert ended.code == 0, ended.err
             self.state = last_state(ended, None)
         if self.scenario.dead:
@@ -93,7 +99,7 @@ class Judge:
 
     def _die(self, lines: Sequence[str]) -> Any:
         """A run that dies after its STATEs, before its input has ended: its kept rows wait."""
-        ended = strace.die(self.zygote, self.folder, lines, self._config())
+        ended = strace.die(self.zygote, self.folder, lines, self._config(), env=self._env(DEAD))
         assert strace.is_killed(ended), ended
         assert list(self.lake.glob(".staging/*/journal.json"))
         return last_state(ended, self.state)
@@ -108,29 +114,35 @@ class Judge:
         """Injects one fault; returns the promises that were broken."""
         self.reset()
         begun = time.monotonic()
-        ended = self._run(self.scenario.lines(self.state), f"{point.call}:{fault}:when={point.nth}").ended
+        traced = self.run(self.scenario.lines(self.state), (point, fault))
         took = time.monotonic() - begun
-        broken = [*self._end(ended, fault, took), *self._readers(all_readers=all_readers)]
+        ended = traced.ended
+        self.hits = strace.hits(traced.log, point, self.folder)
+        broken = [*self._end(traced, point, fault, took), *self._readers(all_readers=all_readers)]
         state = last_state(ended, self.state)
-        healed = self._run(self.scenario.lines(state)).ended
-        if healed.code:
-            broken.append(f"the next run fails: {healed.err.splitlines()[-1]}")
+        healed = self.run(self.scenario.lines(state), turn=NEXT)
+        if healed.ended.code:
+            told = "hangs" if healed.hangs else f"fails: {healed.ended.err[-300:]}"
+            broken.append(f"the next run {told}")
         broken += [*self._whole(), *leftovers(self.lake)]
-        self.killed = strace.is_killed(ended) if fault == KILL else ended.code != 0
-        return [f"{fault} at {point.call} {point.nth} ({point.what}): {one}" for one in broken]
+        self.killed: bool = strace.is_killed(ended) if fault == KILL else ended.code != 0
+        return [f"{fault}: {point}{'' if self.hits else ', not reached'}: {one}" for one in broken]
 
-    def _end(self, ended: Ended, fault: str, took: float) -> Iterator[str]:
+    def _end(self, traced: strace.Traced, point: Point, fault: str, took: float) -> Iterator[str]:
         """How the faulty run ended."""
-        if fault == KILL:
-            return
-        code = SIGNALS.get(fault, 1)
-        done = ended.code == 0 and not list(self._whole())
-        if ended.code != code and not done:
-            yield f"exit code {ended.code}: {ended.err[-300:]}"
-        if "Traceback" in ended.err or (ended.code and "Error: " not in ended.err.splitlines()[-1]):
-            yield f"no clear last line: {ended.err[-300:]}"
-        if fault in SIGNALS and took > 10:
-            yield f"{took:.0f} s to stop"
+        ended = traced.ended
+        if traced.hangs:
+            yield f"hangs: {ended.err[-300:]}"
+        elif fault != KILL:
+            code = SIGNALS.get(fault, 1) if self.hits else 0
+            done = ended.code == 0 and not list(self._whole())
+            if ended.code != code and not done:
+                yield f"exit code {ended.code}: {ended.err[-300:]}"
+            unheard = Path(point.path).name == strace.STDERR  # the line itself could not be written
+            if "Traceback" in ended.err or not (done or unheard or "Error: " in last_line(ended)):
+                yield f"no clear last line: {ended.err[-300:]}"
+            if fault in SIGNALS and took > 10:
+                yield f"{took:.0f} s to stop"
 
     def _readers(self, *, all_readers: bool) -> Iterator[str]:
         """What readers see now: each latest whole, old or new, and each family of one piece."""
@@ -169,7 +181,7 @@ class Judge:
                 found.faults += 1
                 found.broken += self.try_fault(point, fault, all_readers=number % sample == 0)
                 found.hit += self.killed
-                found.places.add(f"{point.call} {point.what}")
+                found.missed += not self.hits
         return found
 
 
@@ -237,3 +249,8 @@ def last_state(ended: Ended, before: Any) -> Any:
     """The last STATE that was printed whole; else the one before."""
     lines = [line for line in ended.out.splitlines(keepends=True) if line.endswith("\n")]
     return json.loads(lines[-1]) if lines else before
+
+
+def last_line(ended: Ended) -> str:
+    """What a run said last."""
+    return (ended.err.splitlines() or [""])[-1]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults import strace
 from tests.faults.mutants import ALL as MUTANTS
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.strace import Point
@@ -46,12 +47,12 @@ def _may_trace() -> bool:
 
 def decisive(points: Sequence[Point]) -> list[Point]:
     """The calls around the commit and the journal, by what they do: one of each kind."""
-    marks = ("claims/", "/raw/", "journal.json", "/stdout", "_meta/runs/")
+    marks = ("claims/", "/raw/", "journal.json", "stdout", "_meta/runs/")
     found = {
-        (point.call, next(mark for mark in marks if mark in point.what)): point
+        (point.call, next(mark for mark in marks if mark in point.path)): point
         for point in points
         if point.call in ("linkat", "link", "rename", "fsync", "write", "pwrite64", "unlink")
-        and any(mark in point.what for mark in marks)
+        and any(mark in point.path for mark in marks)
     }
     return list(found.values())
 
@@ -63,12 +64,30 @@ def test_a_kill_at_the_decisive_calls_loses_and_doubles_nothing(
     judge = Judge(zygote, tmp_path / "one", SCENARIOS[name])
     found = judge.sweep([KILL], decisive(changing(judge.points)), sample=3)
     assert found.broken == []
-    assert found.hit >= found.points - 1  # a thread may make its calls in another order
+    assert (found.hit, found.missed) == (found.points, 0)
 
 
 def test_an_error_at_any_decisive_call_is_told_and_loses_nothing(zygote: Zygote, tmp_path: Path) -> None:
     judge = Judge(zygote, tmp_path / "one", SCENARIOS["upsert"])
     assert judge.sweep(ERRORS[:2], decisive(changing(judge.points))[::3]).broken == []
+
+
+def test_a_line_that_stderr_cannot_take_changes_nothing(zygote: Zygote, tmp_path: Path) -> None:
+    judge = Judge(zygote, tmp_path / "one", SCENARIOS["upsert"])
+    lines = str(judge.folder / strace.STDERR)
+    told = sum(one.path == lines for one in strace.entries(judge.log, judge.folder))
+    points = [Point("write", lines, nth + 1, changes=True) for nth in range(told)]
+    found = judge.sweep(ERRORS[:1], points)
+    assert (len(points) > 3, found.missed, found.broken) == (True, 0, [])
+
+
+def test_the_harness_knows_which_calls_a_fault_hit(zygote: Zygote, tmp_path: Path) -> None:
+    judge = Judge(zygote, tmp_path / "one", SCENARIOS["upsert"])
+    lines = judge.scenario.lines(judge.state)
+    for point in judge.points[::10]:
+        judge.reset()
+        log = judge.run(lines, (point, "error=EIO")).log
+        assert strace.hits(log, point, judge.folder) == log.count("(INJECTED)") > 0
 
 
 def test_a_signal_at_a_call_stops_the_run_and_loses_nothing(zygote: Zygote, tmp_path: Path) -> None:
