@@ -132,6 +132,7 @@ PURE = [
     "target_lake_parquet.metadata",
     "target_lake_parquet.picked",
     "target_lake_parquet.places",
+    "target_lake_parquet.suspects",
     "target_lake_parquet.proof",
     "target_lake_parquet.unreadable",
     "target_lake_parquet.validation",

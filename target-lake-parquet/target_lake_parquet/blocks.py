@@ -15,6 +15,7 @@ from target_lake_parquet.fast import FastPlan, decode_fast, plan_of
 from target_lake_parquet.messages import MAX_DEPTH, Rows, record_of
 from target_lake_parquet.metadata import read_envelopes
 from target_lake_parquet.picked import pieces, undeclared_places
+from target_lake_parquet.suspects import Screen
 from target_lake_parquet.unreadable import explain
 from target_lake_parquet.values import dtype_of
 
@@ -71,6 +72,8 @@ class BlockDecoder:
         self._reads_envelopes = reads_envelopes
         self._plan = plan_of(table, reads_envelopes=reads_envelopes, max_depth=self.rules.max_depth)
         self._pause = 0
+        self._screens = False
+        self._screen: tuple[FastPlan, Screen] | None = None
         self._declares_deletes = any(column.path == (DELETED_AT,) for column in table.columns)
 
     @cached_property
@@ -97,14 +100,42 @@ class BlockDecoder:
 
     def _decode(self, block: bytes, lines: pl.Series) -> Iterator[Decoded]:
         plan = self._plan if not self._pause else None
+        suspects = self._suspects(block) if plan is not None and self._screens else []
+        self._screens = bool(suspects)
+        if suspects:
+            yield from self._decode_around(suspects, block, lines)
+            return
         decoded = self._try_fast(plan, block, lines)
         if decoded is not None:
             yield decoded
         elif plan is None:
             self._pause = max(0, self._pause - 1)
             yield self._decode_exact(block, lines)
+        elif suspects := self._suspects(block):
+            self._screens = True  # of the next block they are known before it is refused
+            yield from self._decode_around(suspects, block, lines)
         else:
             yield from self._decode_parts(block, lines)
+
+    def _suspects(self, block: bytes) -> list[int]:
+        """The places of a few lines that may be why the fast way refuses the block."""
+        plan = self._plan
+        if plan is None:
+            return []
+        if self._screen is None or self._screen[0] is not plan:
+            self._screen = plan, Screen(plan.table, plan.picked, plan.undeclared)
+        return self._screen[1].suspects(block)
+
+    def _decode_around(self, suspects: Sequence[int], block: bytes, lines: pl.Series) -> Iterator[Decoded]:
+        """Decodes a few lines the exact way, and what is between them as ever."""
+        for part, numbers, is_odd in _around(suspects, block, lines):
+            decoded = None if is_odd else self._try_fast(self._plan, part, numbers)
+            if decoded is not None:
+                yield decoded
+            elif is_odd:
+                yield self._decode_exact(part, numbers)
+            else:
+                yield from self._decode_parts(part, numbers)
 
     def _decode_parts(self, block: bytes, lines: pl.Series) -> Iterator[Decoded]:
         """Decodes a block that the fast way refused; what it refused one part for it knows at the next."""
@@ -232,3 +263,21 @@ def _parts(block: bytes, lines: pl.Series, count: int) -> Iterator[tuple[bytes, 
         rows = part.count(b"\n")
         yield part, lines.slice(first, rows)
         first += rows
+
+
+def _around(
+    suspects: Sequence[int], block: bytes, lines: pl.Series
+) -> Iterator[tuple[bytes, pl.Series, bool]]:
+    """Cuts a block before and after each suspect, and says of each part whether it is one."""
+    at = row = 0
+    for suspect in suspects:
+        start = at
+        for _ in range(suspect - row):
+            start = block.index(b"\n", start) + 1
+        end = block.index(b"\n", start) + 1
+        if start > at:
+            yield block[at:start], lines.slice(row, suspect - row), False
+        yield block[start:end], lines.slice(suspect, 1), True
+        at, row = end, suspect + 1
+    if at < len(block):
+        yield block[at:], lines.slice(row), False

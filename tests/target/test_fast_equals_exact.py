@@ -14,8 +14,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from target_lake_parquet.blocks import PARTS, BlockDecoder, decode_exact
+from lake_parquet.widen import unite
+from target_lake_parquet.blocks import PARTS, BlockDecoder, Rules, decode_exact
 from target_lake_parquet.columns import Plan, Table, table_of
+from target_lake_parquet.decode import Decoded
 from target_lake_parquet.fast import decode_fast, plan_of
 from target_lake_parquet.messages import Rows
 from target_lake_parquet.metadata import read_envelopes
@@ -226,13 +228,47 @@ def test_what_a_stream_was_refused_for_is_learnt(
     assert_frame_equal(decoded.frames[""], exact.frames[""], check_exact=True)
 
 
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(streams())
+def test_however_a_block_is_cut_each_line_comes_out_once_and_the_same(
+    stream: tuple[list[str], list[str]],
+) -> None:
+    """With a third of plain lines between the odd ones, and twice: the second block knows of the first."""
+    names, texts = stream
+    texts = [each for text in texts for each in (text, '{"id": 1}', text)]
+    table, rules = table_of(schema_of(names), ["id"]), Rules(sets_aside=True)
+    alone = [
+        decode_exact(table, block_of([text]), pl.Series([7 + number], dtype=pl.Int64), rules)
+        for number, text in enumerate(texts)
+    ]
+    good = [one for one in alone if not one.bad]
+    decoder = BlockDecoder(table, rules)
+    for _ in range(2):
+        parts = list(decoder.decode([Rows("s", block_of(texts), 7, len(texts))]))
+        found = [one for part in parts for one in part.bad]
+        assert sorted(found, key=repr) == sorted((one for each in alone for one in each.bad), key=repr)
+        assert counted(parts, "coerced") == counted(good, "coerced")
+        assert counted(parts, "undeclared") == counted(good, "undeclared")
+        for suffix in alone[0].frames:
+            assert_frame_equal(united(parts, suffix), united(good, suffix), check_exact=True)
+
+
+def counted(parts: list[Decoded], what: str) -> Counter[Any]:
+    return sum((Counter(getattr(part, what)) for part in parts), Counter())
+
+
+def united(parts: list[Decoded], suffix: str) -> pl.DataFrame:
+    frames = [part.frames[suffix].lazy() for part in parts if part.frames[suffix].height]
+    return pl.concat(unite(frames)[0]).collect() if frames else pl.DataFrame()
+
+
 def test_one_odd_record_leaves_the_others_to_the_fast_way() -> None:
     table = table_of({"properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}, ["id"])
     texts = [f'{{"id": {number}, "name": "{"x" * 50}"}}' for number in range(1000)]
     texts[500] = '{"id": 500, "name": 5}'
     half = [Rows("s", block_of(texts[:300]), 1, 300), Rows("s", block_of(texts[300:]), 401, 700)]
     decoded = list(BlockDecoder(table).decode(half))
-    assert len(decoded) == PARTS
+    assert [one.frames[""].height for one in decoded] == [500, 1, 499]
     assert sum(bool(one.coerced) for one in decoded) == 1
     rows = pl.concat([one.frames[""] for one in decoded])
     assert rows["id"].to_list() == list(range(1000))
