@@ -1,5 +1,7 @@
 """RECORD lines of a stream in, typed frames out: the fast way where it is sure, else the exact one. Pure."""
 
+import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,13 +11,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lake_parquet.merge import DELETED_AT
+from lake_parquet.staging import ROW
 from target_lake_parquet.columns import Column, Kind, Plan, Table
 from target_lake_parquet.decode import BadRecord, Decoded, decode, full_name
 from target_lake_parquet.fast import FastPlan, decode_fast, plan_of
 from target_lake_parquet.messages import MAX_DEPTH, Rows, record_of
 from target_lake_parquet.metadata import read_envelopes
 from target_lake_parquet.picked import pieces, undeclared_places
-from target_lake_parquet.suspects import Screen
+from target_lake_parquet.suspects import Screen, Suspect
 from target_lake_parquet.unreadable import explain
 from target_lake_parquet.values import dtype_of
 
@@ -117,8 +120,8 @@ class BlockDecoder:
         else:
             yield from self._decode_parts(block, lines)
 
-    def _suspects(self, block: bytes) -> list[int]:
-        """The places of a few lines that may be why the fast way refuses the block."""
+    def _suspects(self, block: bytes) -> list[Suspect]:
+        """The few lines that may be why the fast way refuses the block."""
         plan = self._plan
         if plan is None:
             return []
@@ -126,16 +129,18 @@ class BlockDecoder:
             self._screen = plan, Screen(plan.table, plan.picked, plan.undeclared)
         return self._screen[1].suspects(block)
 
-    def _decode_around(self, suspects: Sequence[int], block: bytes, lines: pl.Series) -> Iterator[Decoded]:
-        """Decodes a few lines the exact way, and what is between them as ever."""
-        for part, numbers, is_odd in _around(suspects, block, lines):
-            decoded = None if is_odd else self._try_fast(self._plan, part, numbers)
-            if decoded is not None:
-                yield decoded
-            elif is_odd:
-                yield self._decode_exact(part, numbers)
-            else:
-                yield from self._decode_parts(part, numbers)
+    def _decode_around(
+        self, suspects: Sequence[Suspect], block: bytes, lines: pl.Series
+    ) -> Iterator[Decoded]:
+        """Decodes a few lines the exact way, the others the fast way; in parts where that fails."""
+        rest, odd = _sorted_out(suspects, block)
+        rows = pl.Series([suspect.row for suspect in suspects])
+        is_odd = pl.int_range(len(lines), eager=True).is_in(rows.implode())
+        fast = self._try_fast(self._plan, rest, lines.filter(~is_odd))
+        if fast is None:
+            yield from self._decode_parts(block, lines)
+        else:
+            yield from woven(fast, self._decode_exact(odd, lines.filter(is_odd)))
 
     def _decode_parts(self, block: bytes, lines: pl.Series) -> Iterator[Decoded]:
         """Decodes a block that the fast way refused; what it refused one part for it knows at the next."""
@@ -251,6 +256,32 @@ def learnt(plan: FastPlan, block: bytes, exact: Decoded, rules: Rules) -> FastPl
     )
 
 
+def woven(many: Decoded, few: Decoded) -> list[Decoded]:
+    """Two parts of a block in the order of their lines; what was noticed of both is in the first piece."""
+    cuts = [cut for line in few.frames[""][ROW] for cut in (line, line + 1)]
+    starts, ends = [0, *cuts], [*cuts, sys.maxsize]
+    first, *others = (
+        _lines(few if number % 2 else many, start, end)
+        for number, (start, end) in enumerate(zip(starts, ends, strict=True))
+    )
+    first.coerced = dict(Counter(many.coerced) + Counter(few.coerced))
+    first.undeclared = dict(Counter(many.undeclared) + Counter(few.undeclared))
+    first.bad, first.aside = [*many.bad, *few.bad], many.aside | few.aside
+    return [first, *(piece for piece in others if piece.frames[""].height)]
+
+
+def _lines(decoded: Decoded, start: int, end: int) -> Decoded:
+    """The rows of the lines from `start` up to `end`."""
+    envelopes = decoded.envelopes
+    piece = Decoded()
+    for suffix, frame in decoded.frames.items():
+        first, last = (frame[ROW].search_sorted(line) for line in (start, end))
+        piece.frames[suffix] = frame.slice(first, last - first)
+        if not suffix and envelopes is not None:
+            piece.envelopes = envelopes.slice(first, last - first)
+    return piece
+
+
 def _line_numbers(rows: Sequence[Rows]) -> pl.Series:
     """The line number of each record."""
     return pl.Series(list(chain.from_iterable(run.lines for run in rows)), dtype=pl.Int64)
@@ -265,19 +296,9 @@ def _parts(block: bytes, lines: pl.Series, count: int) -> Iterator[tuple[bytes, 
         first += rows
 
 
-def _around(
-    suspects: Sequence[int], block: bytes, lines: pl.Series
-) -> Iterator[tuple[bytes, pl.Series, bool]]:
-    """Cuts a block before and after each suspect, and says of each part whether it is one."""
-    at = row = 0
-    for suspect in suspects:
-        start = at
-        for _ in range(suspect - row):
-            start = block.index(b"\n", start) + 1
-        end = block.index(b"\n", start) + 1
-        if start > at:
-            yield block[at:start], lines.slice(row, suspect - row), False
-        yield block[start:end], lines.slice(suspect, 1), True
-        at, row = end, suspect + 1
-    if at < len(block):
-        yield block[at:], lines.slice(row), False
+def _sorted_out(suspects: Sequence[Suspect], block: bytes) -> tuple[bytes, bytes]:
+    """The lines of a block that are no suspects, and those that are."""
+    starts = [0, *(suspect.end for suspect in suspects)]
+    ends = [*(suspect.start for suspect in suspects), len(block)]
+    rest = b"".join(block[start:end] for start, end in zip(starts, ends, strict=True))
+    return rest, b"".join(block[suspect.start : suspect.end] for suspect in suspects)

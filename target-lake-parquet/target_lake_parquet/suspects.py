@@ -6,16 +6,20 @@ one that it takes may be: this only says where to look first, so that the lines 
 
 from collections.abc import Collection
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from target_lake_parquet.columns import Kind, Table
 from target_lake_parquet.messages import Envelope
+from target_lake_parquet.picked import pieces
 from target_lake_parquet.places import Node, Place, tree_of
 
 MAX_SUSPECTS = 200
 """Where more lines of a block are odd, it is the stream that is: the block is decoded part by part."""
+
+PIECE_BYTES = 2**15
+"""So much is decoded at once; the lines of a piece that holds an odd one are decoded one by one."""
 
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _TYPES: dict[Kind, Any] = {
@@ -29,6 +33,14 @@ _TYPES: dict[Kind, Any] = {
 }
 
 
+class Suspect(NamedTuple):
+    """A line of a block: its row, the first is 0, and where its bytes start and end."""
+
+    row: int
+    start: int
+    end: int
+
+
 class Screen:
     """Looks for odd records: `picked` columns may hold anything, `undeclared` fields are known to come."""
 
@@ -37,19 +49,30 @@ class Screen:
         self._picked, self._undeclared = picked, undeclared
         record = self._object(table, tree_of(table), ())
         envelope = msgspec.defstruct("Message", [("record", record)], bases=(Envelope,), kw_only=True)
-        self._decode = msgspec.json.Decoder(envelope).decode
+        self._decode = msgspec.json.Decoder(envelope).decode_lines
 
-    def suspects(self, block: bytes) -> list[int]:
-        """The places of odd lines in the block, the first is 0; empty where there are too many to tell."""
-        found: list[int] = []
-        for number, line in enumerate(block.removesuffix(b"\n").split(b"\n")):
-            try:
-                self._decode(line)
-            except (msgspec.MsgspecError, RecursionError, ValueError):
-                found.append(number)
+    def suspects(self, block: bytes) -> list[Suspect]:
+        """The odd lines of a block, in order; empty where there are too many to tell."""
+        found: list[Suspect] = []
+        row = start = 0
+        for piece in pieces(block, PIECE_BYTES):
+            if not self._takes(piece):
+                for line in pieces(piece, 1):
+                    if not self._takes(line):
+                        found.append(Suspect(row, start, start + len(line)))
+                    row, start = row + 1, start + len(line)
                 if len(found) > MAX_SUSPECTS:
                     return []
+            else:
+                row, start = row + piece.count(b"\n"), start + len(piece)
         return found
+
+    def _takes(self, lines: bytes) -> bool:
+        try:
+            self._decode(lines)
+        except (msgspec.MsgspecError, RecursionError, ValueError):
+            return False
+        return True
 
     def _object(self, table: Table, node: Node, path: tuple[str, ...]) -> type[msgspec.Struct]:
         unknown = [p[-1] for suffix, p in self._undeclared if suffix == table.suffix and p[:-1] == path]
