@@ -1,6 +1,5 @@
 """RECORD lines of a stream in, typed frames out: the fast way where it is sure, else the exact one. Pure."""
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -39,6 +38,8 @@ MAX_UNDECLARED = 1000
 
 COERCED = (Kind.STRING, Kind.INTEGER)
 UNSURE = (Kind.NUMBER, Kind.JSON)
+
+LAST_LINE = 2**63 - 1
 
 _DELETED = f'"{DELETED_AT}"'.encode()
 
@@ -259,7 +260,7 @@ def learnt(plan: FastPlan, block: bytes, exact: Decoded, rules: Rules) -> FastPl
 def woven(many: Decoded, few: Decoded) -> list[Decoded]:
     """Two parts of a block in the order of their lines; what was noticed of both is in the first piece."""
     cuts = [cut for line in few.frames[""][ROW] for cut in (line, line + 1)]
-    starts, ends = [0, *cuts], [*cuts, sys.maxsize]
+    starts, ends = [0, *cuts], [*cuts, LAST_LINE]
     first, *others = (
         _lines(few if number % 2 else many, start, end)
         for number, (start, end) in enumerate(zip(starts, ends, strict=True))
