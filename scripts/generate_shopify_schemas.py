@@ -18,13 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from graphql import (
+    FieldNode,
     GraphQLOutputType,
     GraphQLSchema,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
     build_schema,
     get_named_type,
     get_nullable_type,
     is_enum_type,
     is_list_type,
+    parse,
+    visit,
 )
 
 from tap_shopify.graphql import GID_COLUMN, Column, Query
@@ -104,7 +110,27 @@ def generate(api: GraphQLSchema) -> dict[Path, str]:
         if query.connection.nodes:
             text = _written(schema_of(query, api)) + "\n"
             files[PACKAGE / "schemas" / f"{path.stem}.json"] = text
+    files[PACKAGE / "types.json"] = types_of(api)
     return files
+
+
+def types_of(api: GraphQLSchema) -> str:
+    """Return the type behind each field with fields of its own that a query asks for, as JSON."""
+    found: dict[str, dict[str, str]] = {}
+    info = TypeInfo(api)
+
+    class Notes(Visitor):
+        def enter_field(self, node: FieldNode, *_: object) -> None:
+            parent, declared = info.get_parent_type(), info.get_type()
+            if node.selection_set and parent and declared:
+                found.setdefault(parent.name, {})[node.name.value] = get_named_type(declared).name
+
+    for path in sorted((PACKAGE / "queries").glob("*.graphql")):
+        source = path.read_text(encoding="utf-8")
+        visit(parse(source), TypeInfoVisitor(info, Notes()))
+    found["QueryRoot"] |= {"node": "Node", "nodes": "Node"}  # remainders are asked for by id
+    lines = [f"{json.dumps(name)}: {json.dumps(found[name], sort_keys=True)}" for name in sorted(found)]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def _written(value: Json, indent: str = "") -> str:

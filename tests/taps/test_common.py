@@ -18,7 +18,6 @@ from tap_common.redact import clean, foreign, protect
 from tap_common.retry import LONGEST_RETRY_AFTER, LONGEST_WAIT, retry_after, retrying, waits
 from tap_common.stream import ANNOTATION
 from tap_shopify.graphql import number_of, snake, type_of
-from tap_shopify.pace import MARGIN, Bucket
 
 NOW = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -198,21 +197,6 @@ def test_a_gid_holds_a_type_and_a_number() -> None:
     gid = "gid://shopify/MailingAddress/12345678901234?model_name=CustomerAddress"
 
     assert (type_of(gid), number_of(gid)) == ("MailingAddress", 12345678901234)
-
-
-def test_a_bucket_waits_for_what_is_missing() -> None:
-    now = [100.0]
-    bucket = Bucket(clock=lambda: now[0])
-    assert bucket.missing("q") == 0
-    status = {"maximumAvailable": 2000.0, "currentlyAvailable": 300.0, "restoreRate": 100.0}
-    bucket.learn("q", {"requestedQueryCost": 500, "throttleStatus": status})
-
-    assert bucket.missing("q") == pytest.approx(2.0 + MARGIN)
-    assert bucket.missing("another") == 0
-    now[0] += 1.5
-    assert bucket.missing("q") == pytest.approx(0.5 + MARGIN)
-    now[0] += 60
-    assert bucket.missing("q") == 0
 
 
 @pytest.mark.parametrize(

@@ -231,7 +231,7 @@ def test_a_signal_ends_the_run_at_once_and_claims_nothing(
     tmp_path: Path, shop: ShopifyServer, config: dict[str, Any], number: signal.Signals, code: int
 ) -> None:
     rule = shop.faults.add(Fault.slow(30), nth=2, times=None, root="orders")
-    file = written(tmp_path / "c", config)
+    file = written(tmp_path / "c", {**config, "page_size": 100})
     # To a file: a full pipe would stop the tap before the fault does.
     with (tmp_path / "out").open("wb") as out:
         process = subprocess.Popen([TAP, "--config", file], stdout=out, stderr=subprocess.PIPE, text=True)

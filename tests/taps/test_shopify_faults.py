@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -13,8 +12,7 @@ import pytest
 from tap_common.errors import ApiError, ConfigError, RetryableError
 from tap_common.http import JsonApi
 from tap_shopify.client import ShopifyClient, origin_of_shop
-from tap_shopify.streams import Customers, Orders
-from tests.emulators.shopify import Fault, ShopifyServer, TokenBucket
+from tests.emulators.shopify import Fault, ShopifyServer
 from tests.taps.conftest import TOKEN
 from tests.taps.singer import read
 
@@ -40,15 +38,14 @@ FINAL = {
     "423": (Fault.status(423), "locked"),
     "redirect": (Fault.redirect("https://evil.example/steal"), "redirects to https://evil.example"),
     "ACCESS_DENIED": (Fault.graphql_error("ACCESS_DENIED", "Access denied for orders field."), "read scope"),
-    "MAX_COST_EXCEEDED": (Fault.graphql_error("MAX_COST_EXCEEDED", "too much"), "1000 points"),
     "undefinedField": (Fault.graphql_error("undefinedField", "Field 'x' doesn't exist"), "api_version"),
 }
 
 
-@pytest.fixture(autouse=True)
-def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Orders, "page_size", 50)
-    monkeypatch.setattr(Customers, "page_size", 8)
+@pytest.fixture
+def config(config: dict[str, Any]) -> dict[str, Any]:
+    """Pages so small that every stream has several."""
+    return {**config, "page_size": 8}
 
 
 @pytest.mark.parametrize("name", HELPED_BY_ANOTHER_TRY)
@@ -139,20 +136,6 @@ def test_another_served_version_is_told_once(
     told = [record.getMessage() for record in caplog.records if "API version" in record.getMessage()]
     assert len(told) == 1
     assert "You asked for API version 2025-01, Shopify serves 20" in told[0]
-
-
-def test_the_bucket_is_obeyed_without_being_throttled(shop: ShopifyServer, config: dict[str, Any]) -> None:
-    """A plan so small that every page has to wait."""
-    shop.bucket = TokenBucket(capacity=800, restore_rate=2_000)
-
-    started = time.monotonic()
-    rows = read(config, streams=("orders",)).rows("orders")
-
-    assert len(rows) == 120
-    spent = sum(request.points or 0 for request in shop.requests)
-    assert time.monotonic() - started >= (spent - 800) / 2_000 * 0.5
-    throttled = [request for request in shop.requests if request.points == 0]
-    assert len(throttled) <= 2, "only a query whose cost is not known yet may be refused"
 
 
 class Elsewhere(BaseHTTPRequestHandler):

@@ -15,8 +15,6 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 import tap_shopify
 from scripts.generate_shopify_schemas import generate, load
 from tap_shopify.graphql import Query
-from tap_shopify.pace import Bucket
-from tap_shopify.tap import TapShopify
 from tests.emulators.shopify import ShopifyServer, TokenBucket
 from tests.emulators.shopify.schema import SCHEMA_FILE
 from tests.taps.conftest import TOKEN
@@ -73,12 +71,8 @@ def plain(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_records_equal_what_the_shop_holds(
-    shop: ShopifyServer, config: dict[str, Any], stream: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(type(TapShopify(config=config).streams[stream]), "page_size", 7)
-
-    rows = read(config, streams=(stream,)).rows(stream)
+def test_records_equal_what_the_shop_holds(shop: ShopifyServer, config: dict[str, Any], stream: str) -> None:
+    rows = read({**config, "page_size": 7}, streams=(stream,)).rows(stream)
 
     assert {row["id"]: row for row in rows} == truth(shop, stream)
     assert [row["updated_at"] for row in rows] == sorted(row["updated_at"] for row in rows)
@@ -160,11 +154,8 @@ def test_state_names_the_shop_and_holds_one_bookmark_a_stream(config: dict[str, 
     }
 
 
-def test_state_never_runs_ahead_of_the_records(
-    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(type(TapShopify(config=config).streams["orders"]), "page_size", 5)
-    output = read(config, streams=("orders",))
+def test_state_never_runs_ahead_of_the_records(config: dict[str, Any]) -> None:
+    output = read({**config, "page_size": 5}, streams=("orders",))
     every = [row["updated_at"] for row in output.rows("orders")]
     states = [index for index, message in enumerate(output.messages) if message["type"] == "STATE"]
 
@@ -214,10 +205,8 @@ def test_a_run_with_nothing_new_still_ends_with_a_state(shop: ShopifyServer, con
     assert asked(shop, "customers") - {None} == {"updated_at:>='2030-01-01T00:00:00Z'"}
 
 
-def test_a_run_cut_at_any_page_goes_on_without_loss(
-    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(type(TapShopify(config=config).streams["orders"]), "page_size", 30)
+def test_a_run_cut_at_any_page_goes_on_without_loss(config: dict[str, Any]) -> None:
+    config["page_size"] = 30
     whole = read(config, streams=("orders",))
     states = [message["value"] for message in whole.kind("STATE")]
 
@@ -290,32 +279,6 @@ def test_stream_maps_and_flattening_are_honoured_and_keep_the_annotation(config:
     (schema,) = flat.kind("SCHEMA", "orders")
     assert schema["schema"]["x-singerlake"]["origin"] == "api"
     assert "total_price_set__shop_money__amount" in flat.rows("orders")[0]
-
-
-def test_no_query_costs_more_than_shopify_allows(
-    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """1,000 points is the limit of one query on every plan: of what it asks for, before it runs."""
-    asked_for: dict[str, int] = {}
-    learn = Bucket.learn
-
-    def noting(self: Bucket, query: str, cost: dict[str, Any]) -> None:
-        operation = " ".join(re.findall(r"\w+", query)[:2])
-        asked_for[operation] = cost["requestedQueryCost"]
-        learn(self, query, cost)
-
-    monkeypatch.setattr(Bucket, "learn", noting)
-
-    read(config)
-
-    assert asked_for.keys() == {
-        "query Account",
-        "query Customers",
-        "query Orders",
-        "query Products",
-        "query Rest",
-    }
-    assert {name: points for name, points in asked_for.items() if points > 900} == {}
 
 
 def test_schemas_are_generated_from_the_queries() -> None:

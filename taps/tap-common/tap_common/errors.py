@@ -35,9 +35,11 @@ class ApiError(TapError):
 class RetryableError(ApiError):
     """The same request may succeed later.
 
-    `retry_after` is what the server asked for, in seconds, where it asked.
+    `retry_after` is what the server asked for, in seconds, where it asked. `heavy` says whether the request
+    may have been too much for the server, so that a smaller one might pass.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, heavy: bool = True) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.heavy = heavy

@@ -22,13 +22,14 @@ TOO_MANY_REQUESTS = 429
 SERVER_ERROR = 500
 REDIRECTS = range(300, 400)
 REFUSED = 400
+REQUEST_ID = "X-Request-ID"
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: the status, the headers, and the body as parsed JSON."""
+    """What came back: status, headers, and the body as parsed JSON; None where a refusal is no JSON."""
 
     status: int
     headers: Mapping[str, str]
@@ -53,18 +54,26 @@ class JsonApi:
         if urlsplit(origin).hostname in LOOPBACK:
             self._session.trust_env = False  # a proxy cannot reach this machine's own servers
 
-    def post(self, path: str, body: object, read: Callable[[Reply], T], *, tries: int | None = None) -> T:
-        """Send JSON, return what `read` makes of the reply, asking again where that may help.
+    def retry(self, call: Callable[[], T], tries: int | None = None) -> T:
+        """Return what the call returns, asking again where that may help.
 
-        `read` stands inside the retry: an API that hides an error in a 200 raises RetryableError there.
+        The call sends its request anew each time, so it may send a smaller one; and it reads the reply, so
+        an API that hides an error in a 200 may raise RetryableError.
 
         Raises:
             ApiError: The server refused, redirected, or could not be reached in the given number of tries.
         """
-        data = msgspec.json.encode(body)
-        return retrying(lambda: read(self._post(path, data)), tries=tries or self.tries, base=self.retry_base)
+        return retrying(call, tries=tries or self.tries, base=self.retry_base)
 
-    def _post(self, path: str, data: bytes) -> Reply:
+    def post(self, path: str, body: object, what: str) -> Reply:
+        """Send JSON once and return the reply; `what` names the request in errors.
+
+        Raises:
+            RetryableError: Asking again may help.
+            ApiError: It will not.
+        """
+        where = f"{what}: {self.origin}"
+        data = msgspec.json.encode(body)
         try:
             # `content` reads the whole body here: a connection cut in the middle is seen as such.
             response = self._session.post(
@@ -76,41 +85,45 @@ class JsonApi:
             )
             content = response.content
         except requests.exceptions.SSLError as error:
-            raise ApiError(f"No safe connection to {self.origin}: {foreign(error)}") from error
+            raise ApiError(f"{what}: no safe connection to {self.origin}: {foreign(error)}") from error
         except requests.exceptions.Timeout as error:
-            raise RetryableError(f"{self.origin} did not answer in time.") from error
+            raise RetryableError(f"{where} did not answer in time.") from error
         except requests.exceptions.ChunkedEncodingError as error:
-            raise RetryableError(f"{self.origin} broke off in the middle of its answer.") from error
+            raise RetryableError(f"{where} broke off in the middle of its answer.") from error
         except requests.exceptions.ConnectionError as error:
-            reason = f"{self.origin} cannot be reached: {_reason(error)}."
+            reason = f"{where} cannot be reached: {_reason(error)}."
             raise RetryableError(f"{reason} Check the address and the network, and run again.") from error
         except requests.exceptions.RequestException as error:
-            raise ApiError(f"{self.origin} cannot be asked: {foreign(error)}") from error
-        return self._judge(response, content)
+            raise ApiError(f"{where} cannot be asked: {foreign(error)}") from error
+        return _judge(response, content, where)
 
-    def _judge(self, response: requests.Response, content: bytes) -> Reply:
-        """Tell a reply from a refusal; only the former carries a body that may be read."""
-        status = response.status_code
-        if status in REDIRECTS:
-            target = urlsplit(response.headers.get("Location", ""))
-            where = f"{target.scheme}://{target.netloc}" if target.netloc else "another page"
-            raise ApiError(
-                f"{self.origin} redirects to {foreign(where)}. The tap does not follow: its credentials "
-                "would go along. Set the address that answers by itself."
-            )
-        if status == TOO_MANY_REQUESTS or status >= SERVER_ERROR:
-            raise RetryableError(
-                f"{self.origin} answered HTTP {status} ({foreign(response.reason)}).",
-                retry_after=retry_after(response.headers.get("Retry-After")),
-            )
-        try:
-            body = msgspec.json.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            if status >= REFUSED:
-                body = content[:300].decode("utf-8", "replace")
-            else:
-                raise RetryableError(f"{self.origin} answered something that is not JSON.") from error
-        return Reply(status, response.headers, body)
+
+def _judge(response: requests.Response, content: bytes, where: str) -> Reply:
+    """Tell a reply from a refusal; only the former carries a body that may be read."""
+    status = response.status_code
+    request = response.headers.get(REQUEST_ID)
+    where += f" (request {foreign(request, 60)})" if request else ""
+    if status in REDIRECTS:
+        target = urlsplit(response.headers.get("Location", ""))
+        place = f"{target.scheme}://{target.netloc}" if target.netloc else "another page"
+        raise ApiError(
+            f"{where} redirects to {foreign(place)}. The tap does not follow: its credentials "
+            "would go along. Set the address that answers by itself."
+        )
+    if status == TOO_MANY_REQUESTS or status >= SERVER_ERROR:
+        raise RetryableError(
+            f"{where} answered HTTP {status} ({foreign(response.reason)}).",
+            retry_after=retry_after(response.headers.get("Retry-After")),
+            heavy=status != TOO_MANY_REQUESTS,
+        )
+    try:
+        body = msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        if status >= REFUSED:
+            body = None  # a page of somebody in between, which may say anything
+        else:
+            raise RetryableError(f"{where} answered something that is not JSON.") from error
+    return Reply(status, response.headers, body)
 
 
 def _reason(error: requests.exceptions.ConnectionError) -> str:

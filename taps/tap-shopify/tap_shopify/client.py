@@ -1,14 +1,13 @@
-"""How we talk to Shopify: address, token, pace, pages, and what its refusals mean.
+"""How we talk to Shopify: the shop's address, the token, the version, and one document after another.
 
-Facts that are not ours come from Shopify's pages "GraphQL Admin API: rate limits", "API versioning" and
-"Response status and error codes".
+Facts that are not ours come from Shopify's page "API versioning". What may be asked how soon stands in
+`pace`, what a refusal means in `errors`.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
@@ -18,8 +17,9 @@ import tap_shopify
 from tap_common.errors import ApiError, ConfigError, RetryableError
 from tap_common.http import LOOPBACK, JsonApi, Reply
 from tap_common.redact import foreign
+from tap_shopify.errors import TooDearError, check_errors, check_search, check_status, codes, where
 from tap_shopify.graphql import Query
-from tap_shopify.pace import Bucket
+from tap_shopify.pace import Pace
 
 QUERIES = files(tap_shopify) / "queries"
 SHOP_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
@@ -57,12 +57,14 @@ class ShopifyClient:
 
     longest_throttle = 40
 
-    def __init__(self, *, origin: str, token: str, version: str, tries: int) -> None:
+    def __init__(
+        self, *, origin: str, token: str, version: str, tries: int, pace: Pace | None = None
+    ) -> None:
         headers = {"X-Shopify-Access-Token": token, "Accept": "application/json"}
         self.api = JsonApi(origin, headers, tries=tries)
         self.version = version
         self.path = f"/admin/api/{version}/graphql.json"
-        self.bucket = Bucket()
+        self.pace = pace or Pace()
         self._told: set[str] = set()
 
     def account(self) -> str:
@@ -77,58 +79,60 @@ class ShopifyClient:
     ) -> Any:  # noqa: ANN401
         """Return the data of a reply, at the pace the shop allows.
 
+        A document that declares `$first` gets the largest page that the shop can pay for, smaller ones after
+        failures; a `first` among the variables is an upper bound.
+
         Raises:
             ApiError: Shopify refused, answered only in part, or could not be reached.
         """
+        sent: dict[str, Any] = {}
 
-        def read(reply: Reply) -> Any:  # noqa: ANN401
-            return self._read(reply, query, what)
+        def attempt() -> Any:  # noqa: ANN401
+            nonlocal sent
+            sent = self.pace.fitted(query, variables)
+            self.pace.wait(query, sent)
+            try:
+                reply = self.api.post(self.path, {"query": query, "variables": sent}, what)
+                return self._read(reply, query, sent, what)
+            except RetryableError as error:
+                if error.heavy:
+                    self.pace.failed(query)
+                raise
 
         for _ in range(self.longest_throttle):
-            time.sleep(self.bucket.missing(query))
-            data = self.api.post(self.path, {"query": query, "variables": variables}, read, tries=tries)
+            try:
+                data = self.api.retry(attempt, tries)
+            except TooDearError as error:
+                if not self.pace.too_dear(query, sent, error.points, error.limit):
+                    raise
+                continue
             if data is not None:
+                self.pace.worked(query)
                 return data
         raise ApiError(
-            f"{what}: Shopify throttled {self.longest_throttle} times in a row. Another app uses up this "
-            "shop's limit; run later."
+            f"{what} of {self.api.origin}: Shopify throttled {self.longest_throttle} times in a row. Another "
+            "run of this app uses up the shop's limit; run them one after the other."
         )
 
-    def _read(self, reply: Reply, query: str, what: str) -> Any:  # noqa: ANN401
+    def _read(self, reply: Reply, query: str, sent: Mapping[str, Any], what: str) -> Any:  # noqa: ANN401
         """Return the data in a reply, None where it says THROTTLED; the bucket then knows the wait."""
-        self._check_status(reply)
+        place = where(what, self.api.origin, reply)
+        check_status(reply, place, self.version)
         self._check_version(reply)
         body = reply.body if isinstance(reply.body, dict) else {}
         extensions = body.get("extensions") or {}
-        self.bucket.learn(query, extensions.get("cost"))
-        errors = body.get("errors") or []
-        if _codes(errors) == {"THROTTLED"}:
+        self.pace.learn(query, sent, extensions.get("cost"))
+        errors = body.get("errors")
+        if codes(errors) == {"THROTTLED"}:
             return None
-        self._check_errors(errors, what, reply)
-        _check_search(extensions.get("search") or [], what)
+        check_errors(errors, place, self.version)
+        check_search(extensions.get("search") or [], place)
         if not isinstance(body.get("data"), dict):
-            raise RetryableError(f"{what}: Shopify's answer holds no data.")
+            raise RetryableError(f"{place}: Shopify's answer holds no data.")
         return body["data"]
 
-    def _check_status(self, reply: Reply) -> None:
-        shop, status = self.api.origin, reply.status
-        if status == 200:  # noqa: PLR2004
-            return
-        meanings = {
-            401: "Shopify refused the access token. Check that access_token is this shop's, and not revoked.",
-            402: "The shop is frozen. Its owner has to settle the bill with Shopify.",
-            403: "Shopify denies access. Check that the app is installed and its token has the read scopes.",
-            404: f"No such shop, or no API version {self.version}. Check shop_domain and api_version.",
-            423: "The shop is locked. Its owner has to ask Shopify.",
-        }
-        said = foreign(
-            reply.body.get("errors", reply.body) if isinstance(reply.body, dict) else reply.body, 200
-        )
-        raise ApiError(
-            f"{meanings.get(status, 'Shopify refused the request.')} (HTTP {status} from {shop}: {said})"
-        )
-
     def _check_version(self, reply: Reply) -> None:
+        """Tell once of a version that is not the one asked for, and of fields that will go."""
         served = reply.headers.get("X-Shopify-API-Version")
         if served and served != self.version and served not in self._told:
             self._told.add(served)
@@ -138,48 +142,11 @@ class ShopifyClient:
                 self.version,
                 foreign(served, 40),
             )
-
-    def _check_errors(self, errors: Any, what: str, reply: Reply) -> None:  # noqa: ANN401
-        """Sort what a 200 may hide: only INTERNAL_SERVER_ERROR and TIMEOUT are worth another try."""
-        if not errors:
-            return
-        codes = _codes(errors)
-        said = "; ".join(foreign(error.get("message", error), 300) for error in _dicts(errors))
-        request = reply.headers.get("X-Request-ID")
-        where = f"{what} of {self.api.origin}" + (f", request {foreign(request, 60)}" if request else "")
-        if codes and codes <= {"INTERNAL_SERVER_ERROR", "TIMEOUT", "THROTTLED"}:
-            raise RetryableError(f"{where}: Shopify had an error of its own: {said}.")
-        advice = "Report it to the tap's authors."
-        if "ACCESS_DENIED" in codes:
-            advice = "Grant the app that read scope, or deselect the stream."
-        elif codes & {"undefinedField", "argumentNotAccepted", "undefinedType"}:
-            advice = (
-                f"The tap's queries do not fit API version {self.version}; leave api_version at its default."
+        fading = reply.headers.get("X-Shopify-API-Deprecated-Reason")
+        if fading and fading not in self._told:
+            self._told.add(fading)
+            logger.warning(
+                "Shopify will remove what this tap asks for in version %s: %s. Update the tap in time.",
+                self.version,
+                foreign(fading, 300),
             )
-        elif "MAX_COST_EXCEEDED" in codes:
-            advice = "The page is too large for Shopify's limit of 1000 points a query."
-        raise ApiError(f"{where}: Shopify refused the query: {said} {advice}")
-
-
-def _dicts(errors: Any) -> list[dict[str, Any]]:  # noqa: ANN401
-    """Return errors as objects; Shopify spells some refusals as one string."""
-    items = errors if isinstance(errors, list) else [errors]
-    return [item if isinstance(item, dict) else {"message": item} for item in items]
-
-
-def _codes(errors: Any) -> set[str]:  # noqa: ANN401
-    return (
-        {str((error.get("extensions") or {}).get("code", "")) for error in _dicts(errors)}
-        if errors
-        else set()
-    )
-
-
-def _check_search(notes: list[dict[str, Any]], what: str) -> None:
-    """Refuse a reply whose filter Shopify did not understand: it drops the filter and sends everything."""
-    warnings = [warning for note in notes for warning in note.get("warnings") or []]
-    if warnings:
-        said = "; ".join(
-            f"{foreign(item.get('field'), 60)}: {foreign(item.get('message'), 200)}" for item in warnings
-        )
-        raise ApiError(f"{what}: Shopify did not understand the filter and would send everything ({said}).")

@@ -37,8 +37,6 @@ from graphql.language import (
 from tap_common.emit import Row
 
 GID_COLUMN = "admin_graphql_api_id"
-# Children of one parent past its first page; 250 is the API's largest page.
-REST_PAGE = 250
 
 
 def snake(name: str) -> str:

@@ -1,46 +1,136 @@
-"""Shopify's bucket of points, as its own replies describe it: how long to wait before a query.
+"""A request in; out comes how many rows it may ask for, and how soon it may start.
 
-A query may start when the bucket holds what it asks for; the bucket refills at a steady rate.
-Source: Shopify, "API limits", section on the GraphQL Admin API.
+A query may start when the shop's bucket holds what it asks for; what it did not need is given back after it,
+and the bucket refills at a steady rate. Source: Shopify, "GraphQL Admin API: rate limits".
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from tap_shopify.cost import LARGEST_PAGE, MAX_QUERY_COST, Price
 
 # A clock's tick and the network's jitter: a wait that is exact on paper must not end an instant early.
 MARGIN = 0.02
+# Pages that must go well before a page made smaller by a failure grows again.
+GOOD_PAGES = 3
+
+Variables = dict[str, Any]
 
 
 class Bucket:
-    """Remembers the last `extensions.cost`, and what each query asks for."""
+    """Remembers what the shop last said of its bucket of points."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._costs: dict[str, float] = {}
         self._available = float("inf")
-        self._most = float("inf")
+        self.most = float("inf")
+        """Points it holds when full."""
         self._rate = 0.0
         self._as_of = 0.0
 
-    def learn(self, query: str, cost: Mapping[str, Any] | None) -> None:
-        """Take over what a reply says, a THROTTLED one too."""
-        if not cost:
-            return
-        self._costs[query] = float(cost.get("requestedQueryCost") or 0)
-        status = cost.get("throttleStatus") or {}
-        if status:
-            self._available = float(status["currentlyAvailable"])
-            self._most = float(status["maximumAvailable"])
-            self._rate = float(status["restoreRate"])
-            self._as_of = self._clock()
+    def learn(self, status: Mapping[str, Any]) -> None:
+        """Take over a `throttleStatus`."""
+        self._available = float(status["currentlyAvailable"])
+        self.most = float(status["maximumAvailable"])
+        self._rate = float(status["restoreRate"])
+        self._as_of = self._clock()
 
-    def missing(self, query: str) -> float:
-        """Return the seconds until the bucket holds what this query asks for; 0 for one never sent."""
+    def missing(self, points: float) -> float:
+        """Return the seconds until the bucket holds so many points; 0 while nothing is known of it."""
         if not self._rate:
             return 0.0
-        held = min(self._most, self._available + (self._clock() - self._as_of) * self._rate)
-        short = min(self._costs.get(query, 0.0), self._most) - held
+        held = min(self.most, self._available + (self._clock() - self._as_of) * self._rate)
+        short = min(points, self.most) - held
         return short / self._rate + MARGIN if short > 0 else 0.0
+
+
+@dataclass
+class Asked:
+    """One document: its price, and the rows a page of it may hold after what happened so far."""
+
+    price: Price
+    most: int
+    good: int = 0
+
+    def failed(self) -> None:
+        """Ask for half as much from now on."""
+        self.most = max(1, self.most // 2)
+        self.good = 0
+
+    def worked(self, ceiling: int) -> None:
+        """Ask for more again, once some pages went well."""
+        self.good += 1
+        if self.good >= GOOD_PAGES and self.most < ceiling:
+            self.most = min(ceiling, self.most * 2)
+            self.good = 0
+
+
+class Pace:
+    """Sizes and times every request to one shop, so that its bucket is used up and never overdrawn."""
+
+    def __init__(
+        self,
+        page_size: int = LARGEST_PAGE,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.bucket = Bucket(clock)
+        self._page_size = page_size
+        self._sleep = sleep
+        self._documents: dict[str, Asked] = {}
+        self._limit: float = MAX_QUERY_COST
+
+    def fitted(self, text: str, variables: Mapping[str, Any]) -> Variables:
+        """Return the variables with `first` filled in, where the document leaves it open.
+
+        The page is the largest whose query the bucket can pay: rows are cheaper the more come at once. A
+        `first` that is given is an upper bound.
+        """
+        asked = self._asked(text)
+        if not asked.price.has_page:
+            return dict(variables)
+        affordable = asked.price.most_rows(variables, min(self._limit, self.bucket.most))
+        return {**variables, "first": min(affordable, asked.most, variables.get("first", LARGEST_PAGE))}
+
+    def wait(self, text: str, variables: Mapping[str, Any]) -> None:
+        """Sleep until the bucket holds what this request asks for, and no longer."""
+        if (seconds := self.bucket.missing(self._asked(text).price.points(variables))) > 0:
+            self._sleep(seconds)
+
+    def learn(self, text: str, variables: Mapping[str, Any], cost: Mapping[str, Any] | None) -> None:
+        """Take over the `extensions.cost` of a reply, a THROTTLED one too."""
+        if not cost:
+            return
+        if requested := cost.get("requestedQueryCost"):
+            self._asked(text).price.correct(variables, float(requested))
+        if status := cost.get("throttleStatus"):
+            self.bucket.learn(status)
+
+    def failed(self, text: str) -> None:
+        """Note that the server broke over a page of this document: a smaller one may pass."""
+        self._asked(text).failed()
+
+    def worked(self, text: str) -> None:
+        """Note that a page of this document came."""
+        self._asked(text).worked(self._page_size)
+
+    def too_dear(
+        self, text: str, variables: Mapping[str, Any], points: float | None, limit: float | None
+    ) -> bool:
+        """Take over that a query was refused for its cost; return whether a smaller page is left to try."""
+        asked = self._asked(text)
+        self._limit = min(self._limit, limit or self._limit)
+        if points:
+            asked.price.correct(variables, points)
+        else:
+            asked.failed()
+        return asked.price.has_page and self.fitted(text, variables)["first"] < variables["first"]
+
+    def _asked(self, text: str) -> Asked:
+        if text not in self._documents:
+            self._documents[text] = Asked(Price(text), self._page_size)
+        return self._documents[text]

@@ -18,7 +18,7 @@ from tap_common.pages import PageGuard
 from tap_common.redact import foreign
 from tap_common.stream import CommonStream
 from tap_shopify.client import QUERIES
-from tap_shopify.graphql import REST_PAGE, Query, Remainder, Shape
+from tap_shopify.graphql import Query, Remainder, Shape
 
 if TYPE_CHECKING:
     from tap_shopify.tap import TapShopify
@@ -33,8 +33,6 @@ class ShopifyStream(CommonStream):
     primary_keys: ClassVar[tuple[str, ...]] = ("id",)
     replication_key = "updated_at"
     schema: ClassVar[StreamSchema] = StreamSchema(SchemaDirectory(SCHEMAS))
-    page_size: ClassVar[int]
-    """Rows a page: as many as keep the query well under 1000 points, with every field asked for."""
     _tap: TapShopify
 
     @cached_property
@@ -54,7 +52,7 @@ class ShopifyStream(CommonStream):
         guard = PageGuard(f"Stream {self.name}")
         cursor: str | None = None
         while True:
-            variables = {"first": self.page_size, "after": cursor, "query": changed}
+            variables = {"after": cursor, "query": changed}
             data = self._tap.client.execute(self.query.text, variables, self.name)
             page = self._connection(data, self.query.connection.name)
             left: list[Remainder] = []
@@ -74,7 +72,7 @@ class ShopifyStream(CommonStream):
             query = self.query.rest(part.parent, part.column)
             cursor = guard.following(part.cursor, more=True)
             while cursor is not None:
-                variables = {"id": part.parent, "first": REST_PAGE, "after": cursor}
+                variables = {"id": part.parent, "after": cursor}
                 data = self._tap.client.execute(query, variables, f"{self.name}.{part.column.name}")
                 if data.get("node") is None:
                     logger.warning(

@@ -1,4 +1,4 @@
-"""What a Shopify shop has. A stream is its query, its schema, and how many rows fit a page."""
+"""What a Shopify shop has. A stream is its query, its schema, and a line on what it holds."""
 
 from __future__ import annotations
 
@@ -9,18 +9,15 @@ class Customers(ShopifyStream):
     """People who bought or signed up, with addresses and consent."""
 
     name = "customers"
-    page_size = 100
 
 
 class Orders(ShopifyStream):
     """Orders with line items, shipping lines, taxes, discounts and addresses; a refund moves `updated_at`."""
 
     name = "orders"
-    page_size = 100
 
 
 class Products(ShopifyStream):
     """Products with variants and options."""
 
     name = "products"
-    page_size = 100

@@ -12,6 +12,8 @@ from tap_common.config import MAX_TRIES, START_DATE, STUB_DATA
 from tap_common.tap import CommonTap
 from tap_shopify import streams
 from tap_shopify.client import ShopifyClient, origin_of_shop
+from tap_shopify.cost import LARGEST_PAGE
+from tap_shopify.pace import Pace
 
 
 class TapShopify(CommonTap):
@@ -37,6 +39,13 @@ class TapShopify(CommonTap):
             th.StringType(pattern=r"^(20\d\d-(01|04|07|10)|unstable)$"),
             default="2026-10",
             description="Version of the Admin API. The default is the one the queries were written for.",
+        ),
+        th.Property(
+            "page_size",
+            th.IntegerType(minimum=1, maximum=LARGEST_PAGE),
+            default=LARGEST_PAGE,
+            description="The most rows to ask for at once. The tap asks for fewer where the query would cost "
+            "too many points, and after an error of Shopify's.",
         ),
         START_DATE,
         STUB_DATA,
@@ -64,4 +73,5 @@ class TapShopify(CommonTap):
             token=self.config["access_token"],
             version=self.config["api_version"],
             tries=int(self.config["max_tries"]),
+            pace=Pace(int(self.config["page_size"])),
         )
