@@ -54,7 +54,7 @@ QUERY_FOLDERS = (
     ROOT / "tests" / "emulators" / "shopify" / "queries",
 )
 OUTPUT = ROOT / "tests" / "emulators" / "shopify" / "admin_2026-10.graphql"
-QUERY_ROOT = "QueryRoot"
+ROOTS = {"QueryRoot": "query", "Mutation": "mutation"}
 STANDARD_SCALARS = frozenset({"Boolean", "Float", "ID", "Int", "String"})
 # Every second type is a Node: `node(id:)` must not pull the whole schema in; nodes named in queries stay.
 OPEN_INTERFACES = frozenset({"Node"})
@@ -62,10 +62,6 @@ HEADER = """\
 # Shopify's Admin GraphQL schema 2026-10, pruned to what tap-shopify's queries reach; no descriptions.
 # Source: npm package @shopify/dev-mcp 1.16.0, ISC licence, Copyright 2025-present Shopify Inc.
 # Written by scripts/prune_shopify_schema.py: run it again rather than edit this file.
-
-schema {
-  query: QueryRoot
-}
 
 """
 
@@ -86,7 +82,7 @@ class Reach(Visitor):
         for reached in (parent, get_named_type(answer) if answer else None):
             if reached is not None and is_composite_type(reached):
                 self.types.add(reached.name)
-        if parent is not None and parent.name == QUERY_ROOT:
+        if parent is not None and parent.name in ROOTS:
             self.root_fields.add(node.name.value)
 
 
@@ -191,10 +187,10 @@ class Pruner:
         """Tell whether a field of a reached type stays.
 
         All fields stay that answer with a leaf or a reached type, so that a real field is accepted and a
-        wrong one refused. Of the query root only the asked ones do: the emulator must not answer what it
+        wrong one refused. Of the roots only the asked ones do: the emulator must not answer what it
         does not model.
         """
-        if owner == QUERY_ROOT:
+        if owner in ROOTS:
             return field.name.value in self.root_fields
         return named(field.type) in self.leaves or named(field.type) in self.types
 
@@ -239,7 +235,8 @@ def prune(document: DocumentNode, queries: Iterable[tuple[Path, DocumentNode]]) 
     """Return the text of the schema, cut to what the queries reach."""
     types, root_fields = reached(build_ast_schema(document, assume_valid=True), queries)
     kept = DocumentNode(definitions=tuple(Pruner(document, types, root_fields).pruned()))
-    return HEADER + print_ast(visit(kept, WithoutDescriptions())) + "\n"
+    roots = "".join(f"  {word}: {name}\n" for name, word in ROOTS.items() if name in types)
+    return f"{HEADER}schema {{\n{roots}}}\n\n{print_ast(visit(kept, WithoutDescriptions()))}\n"
 
 
 def main() -> None:

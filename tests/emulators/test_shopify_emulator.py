@@ -119,7 +119,8 @@ def test_deprecated_fields_are_named_in_a_header(server: ShopifyServer) -> None:
         ("{ shop { ... on Order { id } } }", "cannotSpreadFragment"),
         ("{ shop { ... on Nonsense { id } } }", "undefinedType"),
         ("{ shop { id: name id } }", "fieldConflict"),
-        ("mutation { orderUpdate(input: {}) { order { id } } }", "undefinedOperation"),
+        ("subscription { orders { id } }", "undefinedOperation"),
+        ("mutation { orderUpdate(input: {}) { order { id } } }", "undefinedField"),
         ("{ shop { id }", "parseError"),
     ],
 )

@@ -79,9 +79,7 @@ def connection(rows: Sequence[Row], arguments: PageArguments) -> Row:
     Raises:
         graphql.GraphQLError: a cursor is not one of this sort key.
     """
-    key_of = sort_key(arguments.sort_key)
-    keyed = [(key_of(place, row), row) for place, row in enumerate(rows)]
-    keyed.sort(key=lambda pair: pair[0], reverse=arguments.reverse)
+    keyed = ordered(rows, arguments)
     start, end = 0, len(keyed)
     if arguments.after is not None:
         after = read_cursor(arguments.after, keyed)
@@ -105,6 +103,14 @@ def connection(rows: Sequence[Row], arguments: PageArguments) -> Row:
             "endCursor": edges[-1]["cursor"] if edges else None,
         },
     }
+
+
+def ordered(rows: Sequence[Row], arguments: PageArguments) -> list[tuple[Key, Row]]:
+    """Return the rows in the order asked for, each with its place in it."""
+    key_of = sort_key(arguments.sort_key)
+    keyed = [(key_of(place, row), row) for place, row in enumerate(rows)]
+    keyed.sort(key=lambda pair: pair[0], reverse=arguments.reverse)
+    return keyed
 
 
 def count(keyed: Sequence[tuple[Key, Row]], passed: Callable[[Key], bool]) -> int:

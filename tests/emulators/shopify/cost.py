@@ -26,6 +26,7 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
     VariableNode,
     get_named_type,
@@ -36,6 +37,7 @@ from graphql import (
 
 MAX_QUERY_COST = 1000
 COUNT_COST = 10
+MUTATION_COST = 10
 FREE_TYPES = frozenset({"MailingAddress", "MoneyBag", "MoneyV2", "PageInfo"})
 
 
@@ -92,7 +94,9 @@ class Planner:
         self.variables = variables
 
     def plan(self, operation: OperationDefinitionNode) -> Plan:
-        """Return the plan of the whole operation; the query root itself is free."""
+        """Return the plan of the whole operation: what is asked for, or 10 points a mutation."""
+        if operation.operation is OperationType.MUTATION:
+            return Plan(own=MUTATION_COST * len(operation.selection_set.selections))
         root = self.schema.query_type
         return Plan(children=self.children(root, [operation.selection_set]) if root else {})
 

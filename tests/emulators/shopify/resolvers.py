@@ -8,7 +8,7 @@ The few fields that ask the store stand in `ASKED`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from graphql import (
@@ -37,6 +37,7 @@ Row = dict[str, Any]
 Resolver = Callable[..., Any]
 Info: TypeAlias = "GraphQLResolveInfo[Context]"
 
+NEWEST_FIRST = frozenset({"bulkOperations"})
 EPOCH = "2025-01-01T00:00:00Z"
 LEAVES: dict[str, Any] = {
     "Boolean": False,
@@ -108,16 +109,25 @@ def connection_resolver(name: str, asked: Resolver | None) -> Resolver:
 
     def resolve(source: Row | None, info: Info, **arguments: Any) -> Row:
         page = PageArguments.of(arguments)
-        context: Context = info.context
-        rows = asked(context, source, arguments) if asked else (source or {}).get(name) or []
-        query = arguments.get("query")
-        if query and name in FIELDS:
-            search = read_search(query, name)
-            context.searches.append(search.extension([str(step) for step in info.path.as_list()]))
-            rows = [row for row in rows if search.matches(row)]
-        return connection(rows, page)
+        if name in NEWEST_FIRST:
+            page = replace(page, reverse=not page.reverse)
+        path = [str(step) for step in info.path.as_list()]
+        return connection(found(name, asked, info.context, source, arguments, path), page)
 
     return resolve
+
+
+def found(
+    name: str, asked: Resolver | None, context: Context, source: Row | None, arguments: Row, path: list[str]
+) -> list[Row]:
+    """Return the rows of a connection: of the store or of the row itself, searched."""
+    rows: list[Row] = asked(context, source, arguments) if asked else (source or {}).get(name) or []
+    query = arguments.get("query")
+    if query and name in FIELDS:
+        search = read_search(query, name)
+        context.searches.append(search.extension(path))
+        rows = [row for row in rows if search.matches(row)]
+    return rows
 
 
 def missing(schema: GraphQLSchema, kind: GraphQLOutputType, name: str, source: Row) -> object:
@@ -228,4 +238,12 @@ ASKED: dict[tuple[str, str], Resolver] = {
         len(orders_of(context, customer))
     ),
     ("Customer", "amountSpent"): amount_spent,
+    ("QueryRoot", "bulkOperation"): only("BulkOperation"),
+    ("QueryRoot", "bulkOperations"): lambda context, _source, _arguments: context.store.bulk.rows(),
+    ("Mutation", "bulkOperationRunQuery"): lambda context, _source, arguments: context.store.bulk.run(
+        arguments["query"], is_grouped=arguments["groupObjects"]
+    ),
+    ("Mutation", "bulkOperationCancel"): lambda context, _source, arguments: context.store.bulk.cancel(
+        arguments["id"]
+    ),
 }

@@ -75,6 +75,12 @@ FIELDS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("text", "status"),
         "tag": ("tag", "tags"),
     },
+    "bulkOperations": {
+        "id": ("number", "id"),
+        "created_at": ("time", "createdAt"),
+        "operation_type": ("text", "type"),
+        "status": ("text", "status"),
+    },
     "productVariants": {
         "id": ("number", "id"),
         "updated_at": ("time", "updatedAt"),

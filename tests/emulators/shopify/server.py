@@ -15,7 +15,7 @@ from socketserver import TCPServer
 from types import TracebackType
 from typing import Any, Self
 
-from tests.emulators.shopify import api
+from tests.emulators.shopify import api, bulk
 from tests.emulators.shopify.api import Answer, Call
 from tests.emulators.shopify.control import PREFIX, control
 from tests.emulators.shopify.cost import TokenBucket
@@ -26,6 +26,8 @@ from tests.emulators.shopify.store import Size, Store
 
 GRAPHQL_PATH = re.compile(r"/admin/api/(?P<version>[^/]+)/graphql\.json")
 BAD_TOKEN = "[API] Invalid API key or access token (unrecognized login or wrong password)"  # noqa: S105 - a message
+RESULT = "bulkResult"
+"""What a fault names as its `root` to hit the download of a bulk result."""
 NO_QUERY = {"errors": {"query": "Required parameter missing or invalid"}}
 
 
@@ -87,6 +89,7 @@ class ShopifyServer:
         self.store = Store(shop, Size(orders, customers, products), seed)
         self.stopping = threading.Event()
         self._http = Listener(self, port)
+        self.store.bulk = bulk.BulkOperations(self.store, self.url)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
 
     @property
@@ -112,6 +115,7 @@ class ShopifyServer:
             self._thread.join()
         self._http.cut_connections()
         self._http.server_close()
+        self.store.bulk.close()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -228,11 +232,48 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(answer, rule)
 
     def do_GET(self) -> None:
-        """Answer a control request; the API itself knows no GET."""
+        """Answer a control request, or send the result of a bulk operation; the API itself knows no GET."""
         answer = Answer(404, {"errors": "Not Found"})
+        if self.path.startswith(bulk.PATH):
+            self.send_result()
+            return
         if self.path.startswith(PREFIX):
             answer = control(self.server.shop, self.command, self.path, b"")
         self.reply(answer)
+
+    def send_result(self) -> None:
+        """Send a bulk result as the storage behind it does: from a byte on, if asked so; cut by a fault."""
+        shop = self.server.shop
+        rule = shop.faults.take((RESULT,))
+        kind = rule.fault.kind if rule else ""
+        file = shop.store.bulk.file(self.path)
+        status = rule.fault.code if rule and kind == "status" else 200 if file else 404
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        shop.requests.append(RequestRecord(self.path, (RESULT,), None, "", {}, headers, status, None))
+        if rule and kind == "cut" and rule.fault.where == "start":
+            self.hang_up()
+            return
+        if status != 200 or file is None:
+            self.reply(Answer(status, {"errors": "AccessDenied"}))
+            return
+        size = file.stat().st_size
+        asked = re.fullmatch(r"bytes=(\d+)-", headers.get("range", ""))
+        start = min(int(asked[1]), size) if asked else 0
+        self.send_response(206 if asked else 200)
+        self.send_header("Content-Type", "application/jsonl")
+        self.send_header("Content-Length", str(size - start))
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{size - 1}/{size}")
+        self.end_headers()
+        left = (size - start) // 2 if kind == "cut" else size - start
+        with file.open("rb") as source:
+            source.seek(start)
+            while left and (chunk := source.read(min(left, 1 << 20))):
+                self.wfile.write(chunk)
+                left -= len(chunk)
+        self.wfile.flush()
+        if kind == "cut":
+            self.hang_up()
 
     def do_DELETE(self) -> None:
         """Answer a control request."""

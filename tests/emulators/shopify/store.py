@@ -10,11 +10,14 @@ import random
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.emulators.shopify import data_orders, data_people, data_products
 from tests.emulators.shopify.money import SHOP_CURRENCY
 from tests.emulators.shopify.refs import Ref
+
+if TYPE_CHECKING:
+    from tests.emulators.shopify.bulk import BulkOperations
 
 __all__ = ["CLOCK_START", "Ref", "Store"]
 
@@ -37,6 +40,8 @@ class Store:
     """Orders, customers and products of one shop, the same for the same seed and sizes. Thread-safe."""
 
     currency = SHOP_CURRENCY
+    bulk: BulkOperations
+    """Set by the server, whose address its results carry."""
 
     def __init__(self, shop: str, size: Size, seed: int) -> None:
         self.lock = threading.RLock()
@@ -77,6 +82,8 @@ class Store:
     def get(self, gid: str) -> Row | None:
         """Return the order, customer, product, line item or variant of a global id; None if there is none."""
         with self.lock:
+            if "/BulkOperation/" in gid:
+                return self.bulk.row(gid)
             for table in self._tables.values():
                 if gid in table:
                     return table[gid]
