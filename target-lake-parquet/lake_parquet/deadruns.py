@@ -11,7 +11,9 @@ from typing import Self
 
 import polars as pl
 
-from lake_parquet import paths
+from lake_parquet import paths, snapshots
+from lake_parquet.claims import settle
+from lake_parquet.errors import LakeError
 from lake_parquet.family import Family
 from lake_parquet.files import locked, make_folder, place_below, try_lock
 from lake_parquet.journal import SEGMENT, Journal, StagedFamily, read_journal, remove_all_but, write_journal
@@ -129,13 +131,13 @@ def _open(folder: Path) -> DeadRun | None:
     return DeadRun(folder, lock, again)
 
 
-def sweep(root: Path) -> list[str]:
+def sweep(store: Store) -> list[str]:
     """Clears away what dead runs left and nothing printed rests on; returns a sentence for each such run.
 
     A live run holds its folder's lock. Rows of streams that no journal names, full tables among them, are
-    copied to `.incomplete`: someone may want to look at them.
+    copied to `.incomplete`, unless the run had published them: someone may want to look at them.
     """
-    told = []
+    root, told = store.workplace, []
     for folder in _folders(root / paths.STAGING):
         # a run that starts holds this lock until it holds its folder's
         with contextlib.suppress(OSError), locked(root / paths.STAGING_LOCK):
@@ -143,7 +145,7 @@ def sweep(root: Path) -> list[str]:
             if lock is None:
                 continue
             journal = read_journal(folder)
-            moved = _set_aside(root, folder, journal)
+            moved = _set_aside(store, folder, journal)
             for unfinished in (root / paths.RUNS).glob(f".{folder.name}.json.*"):
                 unfinished.unlink(missing_ok=True)  # it died while it wrote its record
             if journal is None or not journal.families:
@@ -163,19 +165,47 @@ def sweep(root: Path) -> list[str]:
     return told
 
 
-def _set_aside(root: Path, folder: Path, journal: Journal | None) -> list[str]:
+def _set_aside(store: Store, folder: Path, journal: Journal | None) -> list[str]:
     """Copies whole segments of streams that are not in the journal to `.incomplete`; names their datasets."""
     kept = {dataset for one in (journal.families if journal else []) for dataset in one.segments}
-    moved = []
+    segments: dict[str, list[Path]] = {}
     for path in sorted(folder.glob(f"*{SEGMENT}")):
-        dataset, number, _ = path.name.rsplit(".", 2)
-        if dataset in kept or not _has_rows(path):
-            continue
-        aside = place_below(root, f"{paths.INCOMPLETE}/{folder.name}/{dataset}")
+        dataset = path.name.rsplit(".", 2)[0]
+        if dataset not in kept and _has_rows(path):
+            segments.setdefault(dataset, []).append(path)
+    moved = [dataset for dataset in segments if not _is_published(store, dataset, folder.name)]
+    for dataset in moved:
+        aside = place_below(store.workplace, f"{paths.INCOMPLETE}/{folder.name}/{dataset}")
         make_folder(aside)
-        written(pl.scan_parquet(path).drop(ROW)).sink_parquet(aside / f"{number}{paths.SUFFIX}")
-        moved.append(dataset)
-    return list(dict.fromkeys(moved))
+        for path in segments[dataset]:
+            number = path.name.rsplit(".", 2)[1]
+            written(pl.scan_parquet(path).drop(ROW)).sink_parquet(aside / f"{number}{paths.SUFFIX}")
+    return moved
+
+
+def _is_published(store: Store, dataset: str, run_id: str) -> bool:
+    """Tells whether a run published a dataset, or the family that it is part of, before it died."""
+    begun = paths.run_moment(run_id)
+    if begun is None:
+        return False
+    parts = dataset.split(paths.SEPARATOR)
+    parents = [paths.SEPARATOR.join(parts[:length]) for length in range(1, len(parts) + 1)]
+    with contextlib.suppress(LakeError):  # a file that nobody can read proves nothing
+        for name in parents:
+            settle(store, name)  # what it had claimed is published, though it died before that was done
+        recent = [
+            paths.snapshot_path(name, file)
+            for name in parents
+            for file in snapshots.names(store, name)
+            if paths.snapshot_moment(file) >= begun
+        ]
+        return any(_holds(snapshots.read(store, path), dataset, run_id) for path in recent)
+    return False
+
+
+def _holds(snapshot: Snapshot, dataset: str, run_id: str) -> bool:
+    info = snapshot.info
+    return info is not None and info.run_id == run_id and dataset in (snapshot.dataset, *info.children)
 
 
 def _has_rows(path: Path) -> bool:

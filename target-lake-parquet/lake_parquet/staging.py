@@ -17,7 +17,7 @@ from lake_parquet import paths
 from lake_parquet.errors import LakeError
 from lake_parquet.family import Family
 from lake_parquet.files import locked, make_folder, place_below, sync_file, sync_folder, try_lock
-from lake_parquet.journal import SEGMENT, Journal, StagedFamily, remove_all_but, write_journal
+from lake_parquet.journal import SEGMENT, Journal, StagedFamily, read_journal, remove_all_but, write_journal
 from lake_parquet.policy import StreamFacts
 
 ROW = "\0row"
@@ -122,10 +122,12 @@ class Staging:
 
     def close(self) -> None:
         """Ends the run: the folder goes, but for what is kept."""
-        if self.journal.families:
-            remove_all_but(self.folder, self.journal)
-        else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(LakeError):  # what nobody can read stays for those who can mend it
+            journal = read_journal(self.folder)  # as it stands: a write that failed may have replaced it
+            if journal and journal.families:
+                remove_all_but(self.folder, journal)
+            else:
+                shutil.rmtree(self.folder, ignore_errors=True)
         if self._lock is not None:
             with contextlib.suppress(OSError):
                 os.close(self._lock)

@@ -106,7 +106,7 @@ class Run:
 
     def _take_up_dead_runs(self) -> None:
         """Publishes what earlier runs left durable, before anything of this one is merged."""
-        for told in sweep(self.store.workplace):
+        for told in sweep(self.store):
             self.logger.info("%s", told)
         for one in recover(self.store, self.settings.parquet):
             if one.status in ("published", "unchanged"):

@@ -125,7 +125,7 @@ ALL = {
     "direct write": Mutant(direct_write, "kill", "upsert"),
     "STATE when it comes": Mutant(early_state, "kill", "upsert"),
     "STATE before the journal": Mutant(state_before_keep, "kill", "append"),
-    "no absorbed runs": Mutant(nothing_absorbed, "kill", "append"),
+    "no absorbed runs": Mutant(nothing_absorbed, "kill", "no replication key"),
     "settled before the commit": Mutant(settled_early, "kill", "append"),
     "dead runs' rows stay": Mutant(dead_runs_stay, "kill", "recovers"),
     "no fsync of files": Mutant(no_file_sync, "power", "upsert"),

@@ -13,13 +13,20 @@ EVENTS = schema("events", {"n": KEY, "updated_at": MOMENT}, keys=[], bookmarks=[
 SHOPS = schema("shops", {"id": KEY, "name": STRING, "items": ARRAY})
 
 
+INBOX = "in-box"
+
+
 @dataclass(frozen=True)
 class Stream:
-    """A source's stream: its records by the day on which they changed. A full one is read anew each time."""
+    """A source's stream: its records by the day on which they changed. A full one is read anew each time.
+
+    `mark` is what its bookmark calls the last moment that was read.
+    """
 
     schema: str
     days: Mapping[int, Sequence[str]]
     full: bool = False
+    mark: str = "replication_key_value"
 
     @property
     def name(self) -> str:
@@ -47,6 +54,12 @@ def shop(identity: int, name: str, *skus: str) -> str:
     return record("shops", id=identity, name=name, items=[{"sku": sku} for sku in skus])
 
 
+def batch(name: str) -> str:
+    encoding = {"format": "jsonl"}
+    line = {"type": "BATCH", "stream": "orders", "encoding": encoding, "manifest": [f"file://{INBOX}/{name}"]}
+    return json.dumps(line)
+
+
 ORDER_DAYS = Stream(
     ORDERS,
     {
@@ -66,12 +79,31 @@ SHOP_DAYS = Stream(
 )
 
 
+LINE_DAYS = Stream(
+    schema("lines", {"n": KEY}, keys=[]),
+    {day: [record("lines", n=day), record("lines", n=day), record("lines", n=0)] for day in (1, 2, 3)},
+    mark="modified_since",
+)
+BAD_DAYS = Stream(
+    ORDERS, {day: [*rows, record("orders", id=f"bad {day}")] for day, rows in ORDER_DAYS.days.items()}
+)
+BATCH_DAYS = Stream(
+    ORDERS, {1: [batch("1.jsonl")], 2: [batch("2.jsonl"), *ORDER_DAYS.days[2]], 3: [batch("3.jsonl")]}
+)
+BATCH_FILES = {
+    f"{day}.jsonl": "".join(json.dumps(json.loads(row)["record"]) + "\n" for row in rows)
+    for day, rows in ORDER_DAYS.days.items()
+}
+
+
 @dataclass(frozen=True)
 class Scenario:
     """Runs that came before, and the one that faults hit: it reads to the third day.
 
     `before` is the day to which a good run has read; `dead` that to which a run has read that died after its
-    STATEs. `again` makes that run begin a day earlier than the bookmark says, as many taps do.
+    STATEs. `again` makes that run begin a day earlier than the bookmark says, as many taps do. `files` are
+    those that BATCH messages name, in a folder that they call `INBOX`. Rows that nothing tells apart are not
+    `exact`: those that no STATE covers may be there twice.
     """
 
     streams: Sequence[Stream]
@@ -79,6 +111,8 @@ class Scenario:
     dead: int = 0
     again: bool = False
     config: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    exact: bool = True
 
     def lines(self, state: Any, to: int = 3) -> list[str]:
         """What a tap sends that goes on from `state`: days after each stream's bookmark."""
@@ -86,17 +120,15 @@ class Scenario:
         sent = [_state(bookmarks)] if bookmarks else []
         for stream in self.streams:
             sent.append(stream.schema)
-            mark = bookmarks.get(stream.name, {}).get("replication_key_value", "2026-01-00")
+            mark = bookmarks.get(stream.name, {}).get(stream.mark, "2026-01-00")
             for day, rows in stream.records(int(mark[8:10]), to):
                 sent += rows
                 if stream.full:
                     sent.append(activate(stream.name, 1))
                 else:
                     moment = f"2026-01-{day:02d}T12:00:00Z"
-                    bookmarks[stream.name] = {
-                        "replication_key": "updated_at",
-                        "replication_key_value": moment,
-                    }
+                    key = {"replication_key": "updated_at"} if stream.schema.count("updated_at") else {}
+                    bookmarks[stream.name] = {**key, stream.mark: moment}
                 sent.append(_state(bookmarks))
         return sent
 
@@ -115,4 +147,7 @@ SCENARIOS = {
     "recovers": Scenario([ORDER_DAYS, EVENT_DAYS], before=1, dead=2, config=EACH),
     "recovers the same": Scenario([ORDER_DAYS], before=2, dead=2, again=True, config=EACH),
     "goes on": Scenario([ORDER_DAYS, EVENT_DAYS], dead=2, config=EACH),
+    "no replication key": Scenario([LINE_DAYS], before=1, config=EACH, exact=False),
+    "quarantine": Scenario([BAD_DAYS], before=1, config={**EACH, "on_bad_record": "quarantine"}),
+    "batch": Scenario([BATCH_DAYS], before=1, config=EACH, files=BATCH_FILES),
 }

@@ -1,5 +1,6 @@
 """Where a run changes the lake, call by call; and a fault put into one of these calls."""
 
+import contextlib
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from tests.faults.zygote import GO
 from tests.target.command import ENV, PATIENCE, Ended, Forked, Zygote
@@ -23,7 +24,7 @@ HANGS = 15
 _ENTRY = re.compile(r"(\d+) +(\w+)\((.*)")
 _BY_FIRST = ("link", "rename")
 """Calls with two names that strace finds by the first only."""
-LAKE, STDOUT, STDERR = "lake", "stdout", "stderr"
+STDOUT, STDERR = "stdout", "stderr"
 
 
 class Point(NamedTuple):
@@ -47,32 +48,42 @@ class Traced(NamedTuple):
     hangs: bool = False
 
 
+class Fate(NamedTuple):
+    """What befalls a run.
+
+    `inject` is a fault, in strace's words, and where it strikes; `stop` a signal, and after how many seconds
+    it comes; whoever reads the STATEs goes away when he has heard `hears` of them.
+    """
+
+    inject: tuple[Point, str] | None = None
+    trace: bool = False
+    stop: tuple[signal.Signals, float] | None = None
+    hears: int | None = None
+
+
 def run(
-    zygote: Zygote,
-    folder: Path,
-    lines: Sequence[str],
-    config: Path,
-    *,
-    inject: tuple[Point, str] | None = None,
-    trace: bool = False,
-    env: Mapping[str, str] | None = None,
+    zygote: Zygote, folder: Path, lines: Sequence[str], config: Path, fate: Fate, env: Mapping[str, str]
 ) -> Traced:
-    """Runs the target on `lines`; `inject` is a fault, in strace's words, and where it strikes."""
+    """Runs the target on `lines`."""
+    inject, trace, stop, hears = fate
     files = folder / "stdin", folder / STDOUT, folder / STDERR, folder / "strace"
     stdin, out, err, log = files
     stdin.write_text("".join(line + "\n" for line in lines))
     traced = trace or inject is not None
     argv = ("target-lake-parquet", "--config", str(config))
-    with stdin.open("rb") as read, out.open("wb") as wrote, err.open("wb") as told:
+    with stdin.open("rb") as read, _heard(out, hears) as wrote, err.open("wb") as told:
         descriptors = [read.fileno(), wrote.fileno(), told.fileno()]
         held = {"HELD": "1"} if traced else {}
-        forked = zygote.start(
-            argv, descriptors, folder, {**ENV, "POLARS_MAX_THREADS": "2", **held, **(env or {})}
-        )
-    tracer = _attach(forked.pid, log, inject) if traced else None
-    if tracer:
-        forked.send_signal(GO)
-    ended, hangs = end(forked, out, err)
+        forked = zygote.start(argv, descriptors, folder, {**ENV, "POLARS_MAX_THREADS": "2", **held, **env})
+        tracer = _attach(forked.pid, log, inject) if traced else None
+        if tracer:
+            forked.send_signal(GO)
+        elif stop:
+            time.sleep(stop[1])
+            with contextlib.suppress(ProcessLookupError):
+                forked.send_signal(stop[0])
+        wrote.close()
+        ended, hangs = end(forked)
     if tracer:
         try:
             tracer.communicate(timeout=HANGS)
@@ -80,11 +91,35 @@ def run(
             tracer.kill()
             tracer.communicate()
             hangs = True
-    return Traced(ended, log.read_text(errors="replace") if traced else "", hangs)
+    said = Ended(ended, out.read_text(), err.read_text(errors="replace"))
+    return Traced(said, log.read_text(errors="replace") if traced else "", hangs)
 
 
-def end(forked: Forked, out: Path, err: Path) -> tuple[Ended, bool]:
-    """Waits for the end of a run; tells whether it had to be killed because it hung."""
+@contextlib.contextmanager
+def _heard(out: Path, lines: int | None) -> Iterator[BinaryIO]:
+    """A stdout that ends in a file; in a pipe whose reader goes after so many lines, where they are given."""
+    if lines is None:
+        with out.open("wb") as file:
+            yield file
+        return
+    read, write = os.pipe()
+
+    def hear() -> None:
+        with open(read, "rb") as pipe, out.open("wb") as file:  # noqa: PTH123 - a descriptor
+            for _ in range(lines):
+                file.write(pipe.readline())
+
+    reader = threading.Thread(target=hear)
+    reader.start()
+    if not lines:
+        reader.join()
+    with open(write, "wb") as pipe:  # noqa: PTH123 - a descriptor
+        yield pipe
+    reader.join()
+
+
+def end(forked: Forked) -> tuple[int, bool]:
+    """Waits for the end of a run: its exit code, and whether it had to be killed because it hung."""
     late = threading.Event()
 
     def kill() -> None:
@@ -95,7 +130,7 @@ def end(forked: Forked, out: Path, err: Path) -> tuple[Ended, bool]:
     timer.start()
     code = forked.wait()
     timer.cancel()
-    return Ended(code, out.read_text(), err.read_text(errors="replace")), late.is_set()
+    return code, late.is_set()
 
 
 def die(zygote: Zygote, folder: Path, lines: Sequence[str], config: Path, *, env: Mapping[str, str]) -> Ended:
@@ -116,7 +151,7 @@ def die(zygote: Zygote, folder: Path, lines: Sequence[str], config: Path, *, env
         time.sleep(0.01)
     forked.send_signal(signal.SIGKILL)
     os.close(write)
-    return end(forked, out, err)[0]
+    return Ended(end(forked)[0], out.read_text(), err.read_text(errors="replace"))
 
 
 def _attach(pid: int, log: Path, inject: tuple[Point, str] | None) -> subprocess.Popen[bytes]:
@@ -158,9 +193,9 @@ def entries(log: str, folder: Path) -> Iterator[Entry]:
             yield Entry(call, path, counts[thread, call, path], text)
 
 
-def points(log: str, folder: Path) -> list[Point]:
+def points(log: str, folder: Path, lake: Path) -> list[Point]:
     """Every call that touches the lake, or hands on a STATE."""
-    ours = (str(folder / LAKE), str(folder / STDOUT))
+    ours = (str(lake), str(folder / STDOUT))
     found = {
         (one.call, one.path, one.nth): Point(one.call, one.path, one.nth, _changes(one))
         for one in entries(log, folder)

@@ -1,33 +1,37 @@
 """Puts a fault into each call of a run; judges what is left: readers, state, the next run, the rest."""
 
 import json
-import re
 import shutil
+import signal
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import polars as pl
-import pyarrow.parquet as pq
-
-from lake_parquet import Lake
 from tests.faults import strace
-from tests.faults.scenarios import Scenario
-from tests.faults.strace import Point
-from tests.target.command import Ended, Zygote
+from tests.faults.scenarios import INBOX, Scenario
+from tests.faults.seen import (
+    families,
+    last_line,
+    last_state,
+    leftovers,
+    names,
+    other_readers,
+    quarantined,
+    rows,
+)
+from tests.faults.strace import Fate, Point
+from tests.target.command import Zygote
 
 KILL = "signal=KILL"
 ERRORS = ("error=ENOSPC", "error=EIO", "error=EACCES")
 SIGNALS = {"signal=TERM": 143, "signal=INT": 130}
+GOOD = Fate()
 BEFORE, DEAD, TRIED, NEXT = 1, 2, 3, 4
 """The turns of the runs: names follow these, so that each repetition gives the same."""
-_SNAPSHOT = re.compile(r"\d{8}T\d{12}Z\.parquet")
-
-Rows = list[str]
-Family = tuple[Rows, dict[str, Rows]]
 
 
 @dataclass
@@ -51,51 +55,67 @@ class Judge:
         """Prepares the lake, and runs once without faults."""
         self.zygote, self.folder, self.scenario, self.mutant = zygote, folder, scenario, mutant
         folder.mkdir(parents=True, exist_ok=True)
-        self.lake = folder / strace.LAKE
+        self.lake = self._place()
         self.before = folder / "before"
         self.state: Any = None
+        self.hits = 0
+        self.killed = False
+        for name, text in scenario.files.items():
+            (folder / INBOX).mkdir(exist_ok=True)
+            (folder / INBOX / name).write_text(text)
         self._prepare()
         self.old = {name: rows(self.lake, name) for name in names(self.lake)}
         self.old_files = {path: path.read_bytes() for path in sorted(self.lake.glob("raw/*/*"))}
-        if self.lake.exists():
-            shutil.copytree(self.lake, self.before)
-        traced = self.run(scenario.lines(self.state), trace=True)
-        assert traced.ended.code == 0, traced.ended.err
-        self.log = traced.log
-        self.points = strace.points(self.log, folder)
+        self._remember()
+        begun = time.monotonic()
+        ended = self.run(self._lines(self.state)).ended
+        self.seconds = time.monotonic() - begun
+        assert ended.code == 0, ended.err
         self.new = {name: rows(self.lake, name) for name in names(self.lake)}
         self.final = {name: versions[-1] for name, versions in self.new.items()}
+        self.bad = quarantined(self.lake)
         self.families = [family for name in self.new for family in families(self.lake, name)]
 
-    def run(
-        self,
-        lines: Sequence[str],
-        inject: tuple[Point, str] | None = None,
-        *,
-        turn: int = TRIED,
-        trace: bool = False,
-    ) -> strace.Traced:
-        """Runs the target, or the mutant, on `lines`; runs of the same `turn` give the same names."""
-        config, env = self._config(), self._env(turn)
-        return strace.run(self.zygote, self.folder, lines, config, inject=inject, trace=trace, env=env)
+    def _place(self) -> Path:
+        """Where the lake is to stand."""
+        return self.folder / "lake"
 
-    def _env(self, turn: int) -> dict[str, str]:
-        return {"TURN": str(turn)} | ({"MUTANT": self.mutant} if self.mutant else {})
+    @cached_property
+    def log(self) -> str:
+        """The calls of a run without faults."""
+        self.reset()
+        return self.run(self._lines(self.state), Fate(trace=True)).log
+
+    @cached_property
+    def points(self) -> list[Point]:
+        """The calls that a fault may hit."""
+        return strace.points(self.log, self.folder, self.lake)
+
+    def run(self, lines: Sequence[str], fate: Fate = GOOD, *, turn: int | None = TRIED) -> strace.Traced:
+        """Runs the target, or the mutant, on `lines`; runs of the same `turn` give the same names."""
+        return strace.run(self.zygote, self.folder, lines, self._config(), fate, self._env(turn))
+
+    def _env(self, turn: int | None) -> dict[str, str]:
+        return {"TURN": str(turn or "")} | ({"MUTANT": self.mutant} if self.mutant else {})
 
     def _config(self) -> Path:
         config = self.folder / "config.json"
-        config.write_text(json.dumps({"lake_root": str(self.lake), **self.scenario.config}))
+        inbox = {"batch_roots": [str(self.folder / INBOX)]} if self.scenario.files else {}
+        config.write_text(json.dumps({"lake_root": str(self.lake), **inbox, **self.scenario.config}))
         return config
+
+    def _lines(self, state: Any, to: int = 3) -> list[str]:
+        """What a tap sends that goes on from a STATE."""
+        return [line.replace(INBOX, str(self.folder / INBOX)) for line in self.scenario.lines(state, to)]
 
     def _prepare(self) -> None:
         if self.scenario.before:
-            ended = self.run(self.scenario.lines(None, self.scenario.before), turn=BEFORE).ended
+            ended = self.run(self._lines(None, self.scenario.before), turn=BEFORE).ended
             assert ended.code == 0, ended.err
             self.state = last_state(ended, None)
         if self.scenario.dead:
             begun = None if self.scenario.again else self.state
-            lines = self.scenario.lines(begun, self.scenario.dead)
-            self.state = self._die(lines)
+            self.state = self._die(self._lines(begun, self.scenario.dead))
 
     def _die(self, lines: Sequence[str]) -> Any:
         """A run that dies after its STATEs, before its input has ended: its kept rows wait."""
@@ -103,6 +123,11 @@ class Judge:
         assert strace.is_killed(ended), ended
         assert list(self.lake.glob(".staging/*/journal.json"))
         return last_state(ended, self.state)
+
+    def _remember(self) -> None:
+        """Keeps the lake as it is now."""
+        if self.lake.exists():
+            shutil.copytree(self.lake, self.before)
 
     def reset(self) -> None:
         """The lake as it was before."""
@@ -114,40 +139,63 @@ class Judge:
         """Injects one fault; returns the promises that were broken."""
         self.reset()
         begun = time.monotonic()
-        traced = self.run(self.scenario.lines(self.state), (point, fault))
+        traced = self.run(self._lines(self.state), Fate((point, fault)))
         took = time.monotonic() - begun
-        ended = traced.ended
         self.hits = strace.hits(traced.log, point, self.folder)
-        broken = [*self._end(traced, point, fault, took), *self._readers(all_readers=all_readers)]
-        state = last_state(ended, self.state)
-        healed = self.run(self.scenario.lines(state), turn=NEXT)
-        if healed.ended.code:
-            told = "hangs" if healed.hangs else f"fails: {healed.ended.err[-300:]}"
-            broken.append(f"the next run {told}")
-        broken += [*self._whole(), *leftovers(self.lake)]
-        self.killed: bool = strace.is_killed(ended) if fault == KILL else ended.code != 0
+        self.killed = strace.is_killed(traced.ended) if fault == KILL else traced.ended.code != 0
+        code = SIGNALS.get(fault, 1) if self.hits else 0
+        unheard = Path(point.path).name == strace.STDERR  # the line itself could not be written
+        broken = [] if fault == KILL else [*self._end(traced, code, unheard=unheard)]
+        if fault in SIGNALS and took > 10:
+            broken.append(f"{took:.0f} s to stop")
+        broken += self.after(traced, all_readers=all_readers)
         return [f"{fault}: {point}{'' if self.hits else ', not reached'}: {one}" for one in broken]
 
-    def _end(self, traced: strace.Traced, point: Point, fault: str, took: float) -> Iterator[str]:
-        """How the faulty run ended."""
+    def try_signal(self, number: signal.Signals, seconds: float) -> list[str]:
+        """Sends a signal after so many seconds; returns the promises that were broken."""
+        self.reset()
+        traced = self.run(self._lines(self.state), Fate(stop=(number, seconds)), turn=None)
+        self.killed = traced.ended.code != 0
+        killed = number == signal.SIGKILL
+        broken = [] if killed else [*self._end(traced, 128 + number)]
+        broken += self.after(traced, turn=None)
+        return [f"{number.name} after {seconds:.3f} s: {one}" for one in broken]
+
+    def try_deaf(self, hears: int) -> list[str]:
+        """Whoever reads the STATEs goes after so many of them; returns the promises that were broken."""
+        self.reset()
+        traced = self.run(self._lines(self.state), Fate(hears=hears))
+        self.killed = traced.ended.code != 0
+        broken = [*self._end(traced, 1), *self.after(traced)]
+        return [f"stdout closed after {hears} STATEs: {one}" for one in broken]
+
+    def _end(self, traced: strace.Traced, code: int, *, unheard: bool = False) -> Iterator[str]:
+        """How the faulty run ended: with `code` and a clear last line, or well after all."""
         ended = traced.ended
+        done = ended.code == 0 and not list(self._whole())
+        if ended.code != code and not done and not traced.hangs:
+            yield f"exit code {ended.code}: {ended.err[-300:]}"
+        if "Traceback" in ended.err or not (done or unheard or "Error: " in last_line(ended)):
+            yield f"no clear last line: {ended.err[-300:]}"
+
+    def after(
+        self, traced: strace.Traced, *, all_readers: bool = False, turn: int | None = NEXT
+    ) -> Iterator[str]:
+        """What is broken after a run: for readers now, and when the next run has ended."""
         if traced.hangs:
-            yield f"hangs: {ended.err[-300:]}"
-        elif fault != KILL:
-            code = SIGNALS.get(fault, 1) if self.hits else 0
-            done = ended.code == 0 and not list(self._whole())
-            if ended.code != code and not done:
-                yield f"exit code {ended.code}: {ended.err[-300:]}"
-            unheard = Path(point.path).name == strace.STDERR  # the line itself could not be written
-            if "Traceback" in ended.err or not (done or unheard or "Error: " in last_line(ended)):
-                yield f"no clear last line: {ended.err[-300:]}"
-            if fault in SIGNALS and took > 10:
-                yield f"{took:.0f} s to stop"
+            yield f"hangs: {traced.ended.err[-300:]}"
+        yield from self._readers(all_readers=all_readers)
+        lines = self._lines(last_state(traced.ended, self.state))
+        healed = self.run(lines, turn=turn)
+        if healed.ended.code:
+            yield f"the next run {'hangs' if healed.hangs else 'fails'}: {healed.ended.err[-300:]}"
+        yield from self._whole(0 if self.scenario.exact else sum('"RECORD"' in line for line in lines))
+        yield from leftovers(self.lake)
 
     def _readers(self, *, all_readers: bool) -> Iterator[str]:
         """What readers see now: each latest whole, old or new, and each family of one piece."""
         for path, content in self.old_files.items():
-            if path.read_bytes() != content:
+            if not path.exists() or path.read_bytes() != content:
                 yield f"{path.name} has changed"
         for name in names(self.lake):
             seen = rows(self.lake, name)[-1:]
@@ -161,14 +209,16 @@ class Judge:
         if gone := set(self.old) - set(names(self.lake)):
             yield f"gone: {gone}"
 
-    def _whole(self) -> Iterator[str]:
-        """What the lake holds now, beside what a run without faults left."""
-        now = {name: rows(self.lake, name)[-1] for name in names(self.lake)}
-        for name in sorted(self.final.keys() | now.keys()):
-            if now.get(name) != self.final.get(name):
-                wanted, found = self.final.get(name, []), now.get(name, [])
-                missing = sum(row not in found for row in wanted)
-                yield f"{name} is not as without faults: {missing} rows missing, {len(found)} there"
+    def _whole(self, twice: int = 0) -> Iterator[str]:
+        """What the lake holds now, beside what a run without faults left; so many rows may be there twice."""
+        for name in sorted({*self.final, *names(self.lake)}):
+            wanted = Counter(self.final.get(name, []))
+            found = Counter(next(reversed(rows(self.lake, name)), []))
+            missing, more = (wanted - found).total(), (found - wanted).total()
+            if missing or more > twice:
+                yield f"{name} is not as without faults: {missing} rows missing, {more} too many"
+        if lost := len(self.bad - quarantined(self.lake)):
+            yield f"{lost} records are not in quarantine"
 
     def sweep(
         self, faults: Sequence[str], points: Sequence[Point] | None = None, *, sample: int = 10
@@ -188,69 +238,3 @@ class Judge:
 def changing(points: Sequence[Point]) -> list[Point]:
     """The calls that change something."""
     return [point for point in points if point.changes]
-
-
-def names(lake: Path) -> list[str]:
-    """The datasets with snapshots."""
-    return Lake(lake).datasets() if lake.exists() else []
-
-
-def rows(lake: Path, name: str) -> list[Rows]:
-    """The rows of each snapshot, the oldest first."""
-    return [read(path) for path in sorted((lake / "raw" / name).glob("*.parquet"))]
-
-
-def read(path: Path) -> Rows:
-    """All rows of a file, in an order of their own; a torn one says so."""
-    try:
-        return sorted(map(repr, pl.read_parquet(path).rows(named=True)))
-    except (pl.exceptions.PolarsError, OSError) as error:
-        return [f"torn: {type(error).__name__}"]
-
-
-def families(lake: Path, name: str) -> list[Family]:
-    """Each snapshot's rows with those of the children's files that it names."""
-    found = []
-    for path in sorted((lake / "raw" / name).glob("*.parquet")):
-        try:
-            said = json.loads(pl.read_parquet_metadata(path)["lake"])
-        except (pl.exceptions.PolarsError, OSError, KeyError):
-            return []  # torn: the readers tell
-        if not said["owner"].get("child"):
-            children = {child: read(lake / file) for child, file in said.get("children", {}).items()}
-            found.append((read(path), children))
-    return found
-
-
-def other_readers(lake: Path, name: str) -> list[list[Any]]:
-    """The latest rows as DuckDB, pyarrow and Polars read them."""
-    path = str(max((lake / "raw" / name).glob("*.parquet")))
-    with duckdb.connect() as connection:
-        told = connection.execute("SELECT * FROM read_parquet(?)", [path]).fetchall()
-    return [told, pq.ParquetFile(path).read().to_pylist(), pl.read_parquet(path).rows()]
-
-
-def leftovers(lake: Path) -> Iterator[str]:
-    """What is not to be there when a healthy run has ended."""
-    for path in sorted(lake.rglob("*")):
-        if path.is_dir():
-            continue
-        place = path.relative_to(lake).as_posix()
-        foreign = place.startswith("raw/") and not _SNAPSHOT.fullmatch(path.name)
-        passing = place.startswith((".staging/", "_meta/pending/")) and place != ".staging/lock"
-        if foreign or passing or (place.startswith("_meta/") and path.name.startswith(".")):
-            yield f"left: {place}"
-    for folder in lake.glob("_meta/claims/*"):
-        if len(list(folder.iterdir())) > len(list((lake / "raw" / folder.name).glob("*"))):
-            yield f"more claims than snapshots: {folder.name}"
-
-
-def last_state(ended: Ended, before: Any) -> Any:
-    """The last STATE that was printed whole; else the one before."""
-    lines = [line for line in ended.out.splitlines(keepends=True) if line.endswith("\n")]
-    return json.loads(lines[-1]) if lines else before
-
-
-def last_line(ended: Ended) -> str:
-    """What a run said last."""
-    return (ended.err.splitlines() or [""])[-1]

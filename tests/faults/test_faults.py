@@ -87,7 +87,7 @@ def test_the_harness_knows_which_calls_a_fault_hit(zygote: Zygote, tmp_path: Pat
     counted, marked = [], []
     for point in judge.points[::10]:
         judge.reset()
-        log = judge.run(lines, (point, "error=EIO")).log
+        log = judge.run(lines, strace.Fate((point, "error=EIO"))).log
         counted.append(strace.hits(log, point, judge.folder))
         marked.append(log.count("(INJECTED)"))
     assert (counted, sum(counted) > 4) == (marked, True)
@@ -96,6 +96,13 @@ def test_the_harness_knows_which_calls_a_fault_hit(zygote: Zygote, tmp_path: Pat
 def test_a_signal_at_a_call_stops_the_run_and_loses_nothing(zygote: Zygote, tmp_path: Path) -> None:
     judge = Judge(zygote, tmp_path / "one", SCENARIOS["upsert"])
     assert judge.sweep(list(SIGNALS), decisive(changing(judge.points))[1::4]).broken == []
+
+
+def test_a_fault_while_the_journal_is_replaced_leaves_what_it_names(zygote: Zygote, tmp_path: Path) -> None:
+    judge = Judge(zygote, tmp_path / "one", SCENARIOS["append"])
+    journal = [point for point in changing(judge.points) if "journal.json" in point.path and point.nth == 2]
+    assert {"write", "fsync", "rename"} <= {point.call for point in journal}
+    assert judge.sweep([ERRORS[1], *SIGNALS], journal).broken == []
 
 
 @pytest.mark.parametrize("name", ["direct write", "STATE when it comes"])

@@ -44,7 +44,7 @@ def name_alike(turn: int) -> None:
         return run_id(now + timedelta(seconds=next(numbers)), f"{turn:06x}")
 
     def next_snapshot(moment: datetime, newest: str | None = None) -> str:
-        return snapshot_name(min(moment, now), newest)
+        return snapshot_name(min(moment, now + timedelta(minutes=1)), newest)
 
     def next_token(size: int = 8) -> str:
         return f"{turn:x}{next(numbers):0{2 * size - 1}x}"

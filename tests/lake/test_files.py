@@ -11,6 +11,7 @@ import pytest
 from lake_parquet import files
 from lake_parquet.deadruns import sweep
 from lake_parquet.footer import Owner, SnapshotInfo, read_info
+from lake_parquet.local_store import LocalStore
 from lake_parquet.staging import Staging
 
 
@@ -53,7 +54,8 @@ def test_staging_of_a_dead_run_is_swept_and_a_live_ones_is_not(tmp_path: Path) -
     assert dead._lock is not None
     os.close(dead._lock)  # as the system does when a process dies
     (tmp_path / ".staging" / "link").symlink_to(tmp_path)
-    assert sweep(tmp_path) == ["Removed what the dead run dead left in staging; nothing printed rests on it."]
+    told = "Removed what the dead run dead left in staging; nothing printed rests on it."
+    assert sweep(LocalStore(tmp_path)) == [told]
     assert live.folder.is_dir()
     live.close()
     assert sorted(one.name for one in (tmp_path / ".staging").iterdir()) == ["link", "lock"]
