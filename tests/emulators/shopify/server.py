@@ -26,6 +26,7 @@ from tests.emulators.shopify.store import Size, Store
 
 GRAPHQL_PATH = re.compile(r"/admin/api/(?P<version>[^/]+)/graphql\.json")
 BAD_TOKEN = "[API] Invalid API key or access token (unrecognized login or wrong password)"  # noqa: S105 - a message
+RANGE = r"bytes=(\d+)-"
 RESULT = "bulkResult"
 """What a fault names as its `root` to hit the download of a bulk result."""
 NO_QUERY = {"errors": {"query": "Required parameter missing or invalid"}}
@@ -257,7 +258,7 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(Answer(status, {"errors": "AccessDenied"}))
             return
         size = file.stat().st_size
-        asked = re.fullmatch(r"bytes=(\d+)-", headers.get("range", ""))
+        asked = re.fullmatch(RANGE, headers.get("range", ""))
         start = min(int(asked[1]), size) if asked else 0
         self.send_response(206 if asked else 200)
         self.send_header("Content-Type", "application/jsonl")
