@@ -33,7 +33,10 @@ from graphql import (
     visit,
 )
 
-from tap_shopify.graphql import GID_COLUMN, Column, Query
+from tap_shopify.graphql import Column, Query
+from tap_shopify.rows import GID_COLUMN
+from tap_shopify.stream import ShopifyStream
+from tap_shopify.streams import STREAMS
 
 PACKAGE = Path(__file__).resolve().parent.parent / "taps" / "tap-shopify" / "tap_shopify"
 Json = dict[str, Any]
@@ -59,13 +62,39 @@ def load(path: Path) -> GraphQLSchema:
     return build_schema((gzip.decompress(data) if path.suffix == ".gz" else data).decode(), assume_valid=True)
 
 
-def schema_of(query: Query, api: GraphQLSchema) -> Json:
-    """Return the JSON Schema of a stream's rows."""
-    assert api.query_type is not None  # noqa: S101 - every API has queries
-    root = api.query_type.fields[query.connection.field.name.value].type
-    properties = columns_of(query.columns, str(get_named_type(_nodes(root, api))), api)
-    properties["id"] = {"type": ["integer"]}
+def schema_of(stream: type[ShopifyStream], query: Query, api: GraphQLSchema) -> Json:
+    """Return the JSON Schema of a stream's rows: what they carry of others, then their own columns."""
+    kind = "QueryRoot"
+    for field in query.fields:
+        kind = _inside(api, kind, field)
+    root = columns_of(query.columns, kind, api)
+    row, columns = root, query.columns
+    for name in stream.rows_at:
+        (column,) = (column for column in columns if column.name == name)
+        columns, row = column.columns, _object(row[name])["properties"]
+    carried = {name: _at(row, path) for name, path in stream.moved.items()}
+    carried |= {name: _at(root, path) for name, path in stream.parent_columns.items()}
+    gone = {path.partition(".")[0] for path in stream.moved.values()}
+    properties = carried | {name: declared for name, declared in row.items() if name not in gone}
+    for name in stream.primary_keys:
+        properties[name] = {**properties[name], "type": properties[name]["type"][:1]}
     return {"type": "object", "properties": properties}
+
+
+def _inside(api: GraphQLSchema, parent: str, field: str) -> str:
+    """Return the type behind a field; of a connection, the type of its nodes."""
+    declared = api.type_map[parent].fields[field].type  # type: ignore[attr-defined]
+    name = str(get_named_type(declared))
+    return str(get_named_type(_nodes(declared, api))) if name.endswith("Connection") else name
+
+
+def _object(schema: Json) -> Json:
+    return _object(schema["items"]) if "items" in schema else schema
+
+
+def _at(properties: Json, path: str) -> Json:
+    first, _, rest = path.partition(".")
+    return _at(_object(properties[first])["properties"], rest) if rest else dict(properties[first])
 
 
 def columns_of(columns: tuple[Column, ...], parent: str, api: GraphQLSchema) -> Json:
@@ -79,7 +108,8 @@ def columns_of(columns: tuple[Column, ...], parent: str, api: GraphQLSchema) -> 
         if column.is_id:
             properties |= {"id": SCALARS["Int"], GID_COLUMN: SCALARS["ID"]}
             continue
-        declared = api.type_map[column.on or parent].fields[name].type  # type: ignore[attr-defined]
+        owner = api.type_map[column.on[0] if column.on else parent]
+        declared = owner.fields[name].type  # type: ignore[attr-defined]
         properties[column.name] = type_of(column, _nodes(declared, api) if column.nodes else declared, api)
     return properties
 
@@ -103,13 +133,12 @@ def _nodes(declared: GraphQLOutputType, api: GraphQLSchema) -> GraphQLOutputType
 
 
 def generate(api: GraphQLSchema) -> dict[Path, str]:
-    """Return every schema file with its content; `account.graphql` is no stream."""
+    """Return every schema file with its content."""
     files = {}
-    for path in sorted((PACKAGE / "queries").glob("*.graphql")):
-        query = Query(path.read_text(encoding="utf-8"))
-        if query.connection.nodes:
-            text = _written(schema_of(query, api)) + "\n"
-            files[PACKAGE / "schemas" / f"{path.stem}.json"] = text
+    for stream in STREAMS:
+        name = str(stream.name)  # type: ignore[misc]  # the SDK thinks that only instances have one
+        query = Query((PACKAGE / "queries" / f"{name}.graphql").read_text(encoding="utf-8"))
+        files[PACKAGE / "schemas" / f"{name}.json"] = _written(schema_of(stream, query, api)) + "\n"
     files[PACKAGE / "types.json"] = types_of(api)
     return files
 

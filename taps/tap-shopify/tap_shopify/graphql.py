@@ -2,11 +2,7 @@
 
 The documents in `queries/` are written as Shopify's reference is. `Query` adds the column names as aliases
 (`createdAt` is asked for as `created_at`), so the server does the renaming. What is left is the same for
-every stream and driven by the document alone:
-
-- `id` becomes the number in it, and the whole gid stands beside it as `admin_graphql_api_id`;
-- a connection (`{ nodes, pageInfo }`) becomes a list, and pages that are left over are named for fetching;
-- integers that GraphQL spells as strings (UnsignedInt64) become integers.
+every stream and driven by the document alone, in `rows`.
 
 `scripts/generate_shopify_schemas.py` makes the JSON Schemas from the same columns.
 """
@@ -25,10 +21,12 @@ from graphql.language import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     InlineFragmentNode,
+    IntValueNode,
     NameNode,
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
+    ValueNode,
     VariableNode,
     parse,
     print_ast,
@@ -36,7 +34,7 @@ from graphql.language import (
 
 from tap_common.emit import Row
 
-GID_COLUMN = "admin_graphql_api_id"
+NO_MORE: Row = {"hasNextPage": False, "endCursor": None}
 
 
 def snake(name: str) -> str:
@@ -44,28 +42,19 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
-def number_of(gid: str) -> int:
-    """Return the number in a gid: 7 in `gid://shopify/Order/7`, also where parameters follow it."""
-    return int(gid.rsplit("/", 1)[1].partition("?")[0])
-
-
-def type_of(gid: str) -> str:
-    """Return the GraphQL type in a gid: `Order` in `gid://shopify/Order/7`."""
-    return gid.split("/")[3]
-
-
 @dataclass(frozen=True)
 class Column:
     """One column: its name, the field it comes from, and the columns inside it.
 
-    `on` names the type of the inline fragment the field stands in, None outside of one. `nodes` tells a
-    connection from an object. `field` is the field as sent, with the names of columns in it.
+    `on` names the types of the inline fragments the field stands in, none outside of one. `nodes` tells a
+    connection from an object, `limit` how many items a plain list was asked for. `field` is the field as
+    sent, with the names of columns in it.
     """
 
     name: str
     field: FieldNode
     columns: tuple[Column, ...] = ()
-    on: str | None = None
+    on: tuple[str, ...] = ()
     nodes: bool = False
 
     @property
@@ -73,20 +62,21 @@ class Column:
         """Whether this is the object's own id, which becomes two columns."""
         return self.field.name.value == "id" and self.name == "id"
 
-
-@dataclass(frozen=True)
-class Remainder:
-    """Pages of a nested connection that were not in the reply: whose, which column, and from where."""
-
-    parent: str
-    column: Column
-    shape: Shape
-    rows: list[Row]
-    cursor: str | None
+    @property
+    def limit(self) -> int | None:
+        """How many items of a plain list are asked for: there may be more; None where nothing is cut."""
+        if self.nodes or not self.columns:
+            return None
+        first = _arguments(self.field).get("first")
+        return int(first.value) if isinstance(first, IntValueNode) else None
 
 
 class Query:
-    """One document: `text` is sent, `connection` is the root column, `columns` those of a row."""
+    """One document: `text` is sent, `connection` is the column that is paged, `columns` those of a row.
+
+    The paged connection is the one that takes `$after`; `path` names it from the root of the answer on. A
+    document without one asks for a single object, which is the row.
+    """
 
     def __init__(self, source: str) -> None:
         document = parse(source, no_location=True)
@@ -94,7 +84,7 @@ class Query:
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
         operation = next(node for node in document.definitions if isinstance(node, OperationDefinitionNode))
-        selections, (self.connection, *_) = _select(operation.selection_set, fragments)
+        selections, roots = _select(operation.selection_set, fragments)
         sent = OperationDefinitionNode(
             operation=operation.operation,
             name=operation.name,
@@ -102,34 +92,91 @@ class Query:
             selection_set=selections,
         )
         self.text = print_ast(DocumentNode(definitions=(sent,)))
+        way = _paged(roots) or roots[:1]
+        self.fields = tuple(column.field.name.value for column in way)
+        self.path = tuple(column.name for column in way)
+        self.connection = way[-1]
         self.columns = self.connection.columns
-        self._rest: dict[tuple[str, str], str] = {}
 
-    def rest(self, parent: str, column: Column) -> str:
-        """Return the query for further pages of a nested connection, by the id of its parent."""
-        key = (type_of(parent), column.name)
-        if key not in self._rest:
-            field = FieldNode(
-                alias=column.field.alias,
-                name=column.field.name,
-                arguments=(
-                    *(
-                        node
-                        for node in column.field.arguments or ()
-                        if node.name.value not in {"first", "after"}
-                    ),
-                    *(
-                        ArgumentNode(name=NameNode(value=name), value=VariableNode(name=NameNode(value=name)))
-                        for name in ("first", "after")
-                    ),
-                ),
-                selection_set=column.field.selection_set,
-            )
-            self._rest[key] = (
-                f"query Rest($id: ID!, $first: Int!, $after: String) {{ node(id: $id) {{ ... on {key[0]} "
-                f"{{ {print_ast(field)} }} }} }}"
-            )
-        return self._rest[key]
+    def page(self, data: Mapping[str, Any]) -> Row | None:
+        """Return the page in an answer, `nodes` and `pageInfo`; None where the answer holds none.
+
+        An object above the connection that is null has nothing to list: a shop without an account for
+        payments has no payouts.
+        """
+        inner: Any = data
+        for name in self.path[:-1]:
+            if name in inner and inner[name] is None:
+                return {"nodes": [], "pageInfo": NO_MORE}
+            inner = inner.get(name) or {}
+        page = inner.get(self.path[-1])
+        if isinstance(page, dict) and not self.connection.nodes:
+            return {"nodes": [page], "pageInfo": NO_MORE}
+        return page if isinstance(page, dict) and isinstance(page.get("nodes"), list) else None
+
+
+def rest(owner: str, way: tuple[Column, ...], copies: int) -> str:
+    """Return the query for what is left of a nested list, for several objects of a type at once.
+
+    Args:
+        owner: the type of the objects, whose ids are `$id0`, `$id1` and so on; each answers under `n0`, `n1`.
+        way: the columns from such an object to the list. Of a connection, the page after `$after0` is asked
+            for, `$first` long; of a plain list everything.
+        copies: how many objects.
+    """
+    is_connection = way[-1].nodes
+    parts, variables = [], ["$first: Int!"] if is_connection else []
+    for number in range(copies):
+        variables += [f"$id{number}: ID!"] + ([f"$after{number}: String"] if is_connection else [])
+        # The owner's type stands around it already.
+        inner = _rest_field((replace(way[0], on=()), *way[1:]), number)
+        parts.append(f"n{number}: node(id: $id{number}) {{ ... on {owner} {{ {inner} }} }}")
+    return f"query Rest({', '.join(variables)}) {{ {' '.join(parts)} }}"
+
+
+def _rest_field(way: tuple[Column, ...], number: int) -> str:
+    """Return the text of the fields from an object to a list that is left over."""
+    column, *deeper = way
+    if deeper:
+        alias = f"{column.name}: " if column.field.alias else ""
+        text = f"{alias}{column.field.name.value} {{ {_rest_field(tuple(deeper), number)} }}"
+    else:
+        given = [
+            node for name, node in _all_arguments(column.field).items() if name not in {"first", "after"}
+        ]
+        if column.nodes:
+            given += [_variable("first", "first"), _variable("after", f"after{number}")]
+        field = FieldNode(
+            alias=column.field.alias,
+            name=column.field.name,
+            arguments=tuple(given),
+            selection_set=column.field.selection_set,
+        )
+        text = print_ast(field)
+    return " ".join(f"... on {kind} {{ {text} }}" for kind in column.on) or text
+
+
+def _paged(columns: tuple[Column, ...]) -> tuple[Column, ...] | None:
+    """Return the way to the connection that takes `$after`."""
+    for column in columns:
+        after = _arguments(column.field).get("after")
+        if isinstance(after, VariableNode):
+            return (column,)
+        if inner := _paged(column.columns):
+            return (column, *inner)
+    return None
+
+
+def _all_arguments(field: FieldNode) -> dict[str, ArgumentNode]:
+    return {argument.name.value: argument for argument in field.arguments or ()}
+
+
+def _arguments(field: FieldNode) -> dict[str, ValueNode]:
+    return {name: argument.value for name, argument in _all_arguments(field).items()}
+
+
+def _variable(name: str, variable: str) -> ArgumentNode:
+    return ArgumentNode(name=NameNode(value=name), value=VariableNode(name=NameNode(value=variable)))
 
 
 def _select(
@@ -155,9 +202,10 @@ def _select(
             case InlineFragmentNode():
                 inner, inside = _select(node.selection_set, fragments)
                 selections.append(InlineFragmentNode(type_condition=node.type_condition, selection_set=inner))
-                on = node.type_condition.name.value if node.type_condition else None
+                on = (node.type_condition.name.value,) if node.type_condition else ()
                 for column in inside:
-                    columns.setdefault(column.name, replace(column, on=on))
+                    same = columns.setdefault(column.name, replace(column, on=()))
+                    columns[column.name] = replace(same, on=(*same.on, *on))
     return SelectionSetNode(selections=tuple(selections)), tuple(columns.values())
 
 
@@ -175,61 +223,3 @@ def _column(node: FieldNode, fragments: Mapping[str, FragmentDefinitionNode]) ->
     if "nodes" in names:
         return Column(name, field, names["nodes"].columns, nodes=True)
     return Column(name, field, columns)
-
-
-# --- rows ---------------------------------------------------------------------------------------------------
-
-
-class Shape:
-    """Turns the objects of a reply into rows, in place; made once a stream, from columns and schema."""
-
-    def __init__(self, columns: tuple[Column, ...], schema: Mapping[str, Any]) -> None:
-        properties = schema["properties"]
-        self.has_id = any(column.is_id for column in columns)
-        self.integers = [
-            column.name
-            for column in columns
-            if not column.is_id
-            and not column.columns
-            and "integer" in properties[column.name].get("type", ())
-        ]
-        self.inner = [
-            (column, shape)
-            for column in columns
-            if column.columns and (shape := Shape(column.columns, _object_schema(properties[column.name])))
-        ]
-        self.inner = [(column, shape) for column, shape in self.inner if column.nodes or shape.does_something]
-
-    @property
-    def does_something(self) -> bool:
-        """Whether rows change at all."""
-        return bool(self.has_id or self.integers or self.inner)
-
-    def apply(self, row: Row, left: list[Remainder]) -> None:
-        """Reshape one row, and note in `left` what is still to be fetched inside it."""
-        gid = row.get("id")
-        if self.has_id and gid is not None:
-            row[GID_COLUMN] = gid
-            row["id"] = number_of(gid)
-        for name in self.integers:
-            if type(value := row.get(name)) is str:
-                row[name] = int(value)
-        for column, shape in self.inner:
-            value = row.get(column.name)
-            if value is None:
-                continue
-            if column.nodes:
-                page, value = value["pageInfo"], value["nodes"]
-                row[column.name] = value
-                if page["hasNextPage"]:
-                    left.append(Remainder(str(gid), column, shape, value, page["endCursor"]))
-            if isinstance(value, list):
-                for item in value:
-                    shape.apply(item, left)
-            else:
-                shape.apply(value, left)
-
-
-def _object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    items: Mapping[str, Any] | None = schema.get("items")
-    return items or schema

@@ -21,3 +21,9 @@ class Products(ShopifyStream):
     """Products with variants and options."""
 
     name = "products"
+
+
+STREAMS: tuple[type[ShopifyStream], ...] = tuple(
+    item for item in list(vars().values()) if isinstance(item, type) and item.__module__ == __name__
+)
+"""All of them, in the order they stand here."""

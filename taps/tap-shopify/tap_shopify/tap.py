@@ -10,10 +10,10 @@ from singer_sdk import typing as th
 
 from tap_common.config import MAX_TRIES, START_DATE, STUB_DATA
 from tap_common.tap import CommonTap
-from tap_shopify import streams
 from tap_shopify.client import ShopifyClient, origin_of_shop
 from tap_shopify.cost import LARGEST_PAGE
 from tap_shopify.pace import Pace
+from tap_shopify.streams import STREAMS
 
 
 class TapShopify(CommonTap):
@@ -54,7 +54,7 @@ class TapShopify(CommonTap):
 
     def discover_streams(self) -> list[Stream]:
         """Return every stream."""
-        return [streams.Customers(self), streams.Orders(self), streams.Products(self)]
+        return [stream(self) for stream in STREAMS]
 
     def check_settings(self, config: dict[str, Any]) -> None:
         """Refuse a shop that cannot be one."""

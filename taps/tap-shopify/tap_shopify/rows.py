@@ -1,0 +1,230 @@
+"""The objects of a page in; whole records out: reshaped, nothing cut, and of the level the stream is about.
+
+The reshaping is the same for every stream and driven by its document alone:
+
+- `id` becomes the number in it, and the whole gid stands beside it as `admin_graphql_api_id`;
+- a connection (`{ nodes, pageInfo }`) becomes a list, and what is left of it is fetched;
+- a plain list that came as long as it was asked for is fetched anew, without a limit;
+- integers that GraphQL spells as strings (UnsignedInt64) become integers.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tap_common.emit import Row
+from tap_common.errors import ApiError
+from tap_common.pages import PageGuard
+from tap_common.redact import foreign
+from tap_shopify.graphql import Column, rest
+
+GID_COLUMN = "admin_graphql_api_id"
+COPIES = 10
+"""Objects whose remainders are asked for in one request."""
+Execute = Callable[[str, Mapping[str, Any], str], Mapping[str, Any]]
+logger = logging.getLogger("tap-shopify")
+
+
+def number_of(gid: str) -> int:
+    """Return the number in a gid: 7 in `gid://shopify/Order/7`, also where parameters follow it."""
+    return int(gid.rsplit("/", 1)[1].partition("?")[0])
+
+
+def type_of(gid: str) -> str:
+    """Return the GraphQL type in a gid: `Order` in `gid://shopify/Order/7`."""
+    return gid.split("/")[3]
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """What was not in a reply of a nested list: of which object, the way to the list, and from where.
+
+    `rows` is the list that it belongs to. Without a cursor, the list comes anew.
+    """
+
+    owner: str
+    way: tuple[Column, ...]
+    shape: Shape
+    rows: list[Row]
+    cursor: str | None
+
+    @property
+    def key(self) -> tuple[str, tuple[str, ...]]:
+        """What the remainders have in common that one document asks for."""
+        return type_of(self.owner), tuple(column.name for column in self.way)
+
+
+class Shape:
+    """Turns the objects of a reply into rows, in place; made once a stream, from columns and schema.
+
+    `way` leads from the nearest object with an id to these objects: a list is fetched by that id.
+    """
+
+    def __init__(
+        self, columns: tuple[Column, ...], schema: Mapping[str, Any], way: tuple[Column, ...] = ()
+    ) -> None:
+        properties = schema.get("properties", {})
+        self.has_id = any(column.is_id for column in columns)
+        self.way = () if self.has_id else way
+        self.integers = [
+            column.name
+            for column in columns
+            if not column.is_id
+            and not column.columns
+            and "integer" in properties.get(column.name, {}).get("type", ())
+        ]
+        inner = (
+            (column, Shape(column.columns, _object_schema(properties.get(column.name, {})), self._to(column)))
+            for column in columns
+            if column.columns
+        )
+        self.inner = [
+            (column, shape) for column, shape in inner if column.nodes or column.limit or shape.does_something
+        ]
+
+    def _to(self, column: Column) -> tuple[Column, ...]:
+        return (*self.way, column)
+
+    @property
+    def does_something(self) -> bool:
+        """Whether rows change at all."""
+        return bool(self.has_id or self.integers or self.inner)
+
+    def apply(self, row: Row, left: list[Remainder], owner: str = "") -> None:
+        """Reshape one row, and note in `left` what is still to be fetched inside it."""
+        if self.has_id and (gid := row.get("id")) is not None:
+            owner = str(gid)
+            row[GID_COLUMN] = gid
+            row["id"] = number_of(owner)
+        for name in self.integers:
+            if type(value := row.get(name)) is str:
+                row[name] = int(value)
+        for column, shape in self.inner:
+            if (value := row.get(column.name)) is None:
+                continue
+            if column.nodes:
+                page, value = value["pageInfo"], value["nodes"]
+                row[column.name] = value
+                if page["hasNextPage"]:
+                    left.append(Remainder(owner, self._to(column), shape, value, page["endCursor"]))
+            elif column.limit is not None and len(value) >= column.limit:
+                value.clear()
+                left.append(Remainder(owner, self._to(column), shape, value, None))
+            for item in value if isinstance(value, list) else (value,):
+                shape.apply(item, left, owner)
+
+
+def _object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    items: Mapping[str, Any] | None = schema.get("items")
+    return items or schema
+
+
+@dataclass(frozen=True)
+class Level:
+    """Which rows of a page a stream is about, and what they carry; see `ShopifyStream` for the meaning."""
+
+    rows_at: tuple[str, ...] = ()
+    parent_columns: Mapping[str, str] = field(default_factory=dict)
+    moved: Mapping[str, str] = field(default_factory=dict)
+
+    def schema_of_root(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the schema of the root's rows, as far as that of the stream's rows tells it."""
+        for name in reversed(self.rows_at):
+            schema = {"properties": {name: {"items": schema}}}
+        return schema
+
+    def records(self, rows: Iterable[Row]) -> list[Row]:
+        """Return the stream's rows in some rows of the root."""
+        if not (self.rows_at or self.moved):
+            return list(rows)
+        return [self._record(root, row) for root in rows for row in _below(root, self.rows_at)]
+
+    def _record(self, root: Row, row: Row) -> Row:
+        record = {column: _at(row, path) for column, path in self.moved.items()}
+        record |= {column: _at(root, path) for column, path in self.parent_columns.items()}
+        return record | {name: value for name, value in row.items() if name not in self._gone}
+
+    @property
+    def _gone(self) -> set[str]:
+        return {path.partition(".")[0] for path in self.moved.values()}
+
+
+def _below(row: Row, way: tuple[str, ...]) -> Iterator[Row]:
+    if not way:
+        yield row
+        return
+    value = row.get(way[0])
+    for inner in value if isinstance(value, list) else () if value is None else (value,):
+        yield from _below(inner, way[1:])
+
+
+def _at(row: Row, path: str) -> Any:  # noqa: ANN401 - whatever the column holds
+    value: Any = row
+    for name in path.split("."):
+        value = None if value is None else value.get(name)
+    return value
+
+
+class Remainders:
+    """Fetches what is left of nested lists, the lists of several objects in one request."""
+
+    def __init__(self, execute: Execute, stream: str) -> None:
+        self._execute = execute
+        self._stream = stream
+
+    def complete(self, left: list[Remainder]) -> None:
+        """Fetch every page of every list that did not fit, and what is cut inside those pages."""
+        guards: dict[tuple[str, tuple[str, ...]], PageGuard] = {}
+        while left:
+            groups: dict[tuple[str, tuple[str, ...]], list[Remainder]] = {}
+            for part in left:
+                groups.setdefault(part.key, []).append(part)
+                if part.way[-1].nodes:
+                    what = f"Stream {self._stream}, {part.way[-1].name} of {part.owner}"
+                    guard = guards.setdefault((part.owner, part.key[1]), PageGuard(what))
+                    guard.following(part.cursor, more=True)
+            left = []
+            for parts in groups.values():
+                for start in range(0, len(parts), COPIES):
+                    left += self._fetch(parts[start : start + COPIES])
+
+    def _fetch(self, parts: list[Remainder]) -> list[Remainder]:
+        """Append one page to each list; return what is left after it."""
+        way = parts[0].way
+        variables: Row = {}
+        for number, part in enumerate(parts):
+            variables[f"id{number}"] = part.owner
+            if way[-1].nodes:
+                variables[f"after{number}"] = part.cursor
+        what = f"{self._stream}.{'.'.join(column.name for column in way)}"
+        data = self._execute(rest(type_of(parts[0].owner), way, len(parts)), variables, what)
+        left: list[Remainder] = []
+        for number, part in enumerate(parts):
+            found = data.get(f"n{number}")
+            if found is None:
+                logger.warning(
+                    "%s was deleted while it was read; it is sent with the %d %s read so far.",
+                    foreign(part.owner, 100),
+                    len(part.rows),
+                    way[-1].name,
+                )
+                continue
+            value = _at(found, ".".join(column.name for column in way))
+            self._take(part, value, left)
+        return left
+
+    def _take(self, part: Remainder, value: Any, left: list[Remainder]) -> None:  # noqa: ANN401
+        rows = value.get("nodes") if isinstance(value, dict) else value
+        if not isinstance(rows, list):
+            raise ApiError(
+                f"Stream {self._stream}: Shopify's answer holds no {part.way[-1].name}. "
+                "Nothing past this page was read."
+            )
+        for row in rows:
+            part.shape.apply(row, left, part.owner)
+        part.rows.extend(rows)
+        if isinstance(value, dict) and value["pageInfo"]["hasNextPage"]:
+            left.append(replace(part, cursor=value["pageInfo"]["endCursor"]))
