@@ -116,6 +116,8 @@ class TargetLakeParquet(Target):
         except BaseException as error:
             target.run.give_up(error)
             raise
+        for number in (signal.SIGINT, signal.SIGTERM):  # all is told: while Python ends, they would kill it
+            signal.signal(number, signal.SIG_IGN)
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:  # noqa: ANN401 - private to the SDK

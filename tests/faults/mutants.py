@@ -129,6 +129,6 @@ ALL = {
     "settled before the commit": Mutant(settled_early, "kill", "append"),
     "dead runs' rows stay": Mutant(dead_runs_stay, "kill", "recovers"),
     "no fsync of files": Mutant(no_file_sync, "power", "upsert"),
-    "no fsync of folders": Mutant(no_folder_sync, "power", "upsert"),
+    "no fsync of folders": Mutant(no_folder_sync, "power", "append"),
     "journal before its rows": Mutant(unsynced_segments, "power", "append"),
 }

@@ -12,6 +12,9 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from lake_parquet import Lake
+from lake_parquet.errors import LakeError
+from lake_parquet.local_store import LocalStore
+from lake_parquet.runs import read_runs
 from tests.target.command import Ended
 
 _SNAPSHOT = re.compile(r"\d{8}T\d{12}Z\.parquet")
@@ -69,8 +72,16 @@ def other_readers(lake: Path, name: str) -> list[list[Any]]:
     return [told, pq.ParquetFile(path).read().to_pylist(), pl.read_parquet(path).rows()]
 
 
-def leftovers(lake: Path) -> Iterator[str]:
-    """What is not to be there when a healthy run has ended."""
+def records(lake: Path) -> int | None:
+    """How many runs have a record; None where one cannot be read."""
+    try:
+        return len(read_runs(LocalStore(lake)))
+    except LakeError:
+        return None
+
+
+def leftovers(lake: Path, *, void: int = 0) -> Iterator[str]:
+    """What is not to be there when a healthy run has ended; `void` claims may have lost their contents."""
     for path in sorted(lake.rglob("*")):
         if path.is_dir():
             continue
@@ -83,7 +94,7 @@ def leftovers(lake: Path) -> Iterator[str]:
         if aside.parent.name in writers(lake, aside.name):
             yield f"set aside, and published: {aside.name}"
     for folder in lake.glob("_meta/claims/*"):
-        if len(list(folder.iterdir())) > len(list((lake / "raw" / folder.name).glob("*"))):
+        if len(list(folder.iterdir())) > len(list((lake / "raw" / folder.name).glob("*"))) + void:
             yield f"more claims than snapshots: {folder.name}"
 
 

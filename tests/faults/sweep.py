@@ -1,6 +1,7 @@
 """Puts a fault into each call of a run; judges what is left: readers, state, the next run, the rest."""
 
 import json
+import random
 import shutil
 import signal
 import time
@@ -21,6 +22,7 @@ from tests.faults.seen import (
     names,
     other_readers,
     quarantined,
+    records,
     rows,
 )
 from tests.faults.strace import Fate, Point
@@ -51,6 +53,8 @@ class Figures:
 class Judge:
     """One scenario in a folder: the lake before, what a good run makes of it, and each faulty one."""
 
+    void = 0
+
     def __init__(self, zygote: Zygote, folder: Path, scenario: Scenario, mutant: str = "") -> None:
         """Prepares the lake, and runs once without faults."""
         self.zygote, self.folder, self.scenario, self.mutant = zygote, folder, scenario, mutant
@@ -66,11 +70,13 @@ class Judge:
         self._prepare()
         self.old = {name: rows(self.lake, name) for name in names(self.lake)}
         self.old_files = {path: path.read_bytes() for path in sorted(self.lake.glob("raw/*/*"))}
+        self.records = records(self.lake) or 0
         self._remember()
         begun = time.monotonic()
         ended = self.run(self._lines(self.state)).ended
         self.seconds = time.monotonic() - begun
         assert ended.code == 0, ended.err
+        self.printed = ended.out.splitlines()
         self.new = {name: rows(self.lake, name) for name in names(self.lake)}
         self.final = {name: versions[-1] for name, versions in self.new.items()}
         self.bad = quarantined(self.lake)
@@ -156,8 +162,8 @@ class Judge:
         self.reset()
         traced = self.run(self._lines(self.state), Fate(stop=(number, seconds)), turn=None)
         self.killed = traced.ended.code != 0
-        killed = number == signal.SIGKILL
-        broken = [] if killed else [*self._end(traced, 128 + number)]
+        unbegun = traced.ended.code == -number and "INFO" not in traced.ended.err  # Python still started
+        broken = [] if unbegun or number == signal.SIGKILL else [*self._end(traced, 128 + number)]
         broken += self.after(traced, turn=None)
         return [f"{number.name} after {seconds:.3f} s: {one}" for one in broken]
 
@@ -185,12 +191,17 @@ class Judge:
         if traced.hangs:
             yield f"hangs: {traced.ended.err[-300:]}"
         yield from self._readers(all_readers=all_readers)
+        told = records(self.lake)
+        if told is None or (traced.ended.code == 0 and told <= self.records):
+            yield "the record of a run is torn, or not there"
         lines = self._lines(last_state(traced.ended, self.state))
+        begun = time.monotonic()
         healed = self.run(lines, turn=turn)
+        self.seconds = time.monotonic() - begun  # as long as a run takes now: others use the machine too
         if healed.ended.code:
             yield f"the next run {'hangs' if healed.hangs else 'fails'}: {healed.ended.err[-300:]}"
         yield from self._whole(0 if self.scenario.exact else sum('"RECORD"' in line for line in lines))
-        yield from leftovers(self.lake)
+        yield from leftovers(self.lake, void=self.void)
 
     def _readers(self, *, all_readers: bool) -> Iterator[str]:
         """What readers see now: each latest whole, old or new, and each family of one piece."""
@@ -234,7 +245,40 @@ class Judge:
                 found.missed += not self.hits
         return found
 
+    def sweep_times(self, times: int, chance: random.Random) -> Figures:
+        """Each signal at so many random moments of a run, and shortly after its usual end."""
+        found = Figures()
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
+            for _ in range(times):
+                found.points += 1
+                found.faults += 1
+                found.broken += self.try_signal(number, chance.uniform(0, 1.1 * self.seconds))
+                found.hit += self.killed
+        return found
+
+    def sweep_deaf(self) -> Figures:
+        """A reader of the STATEs that goes before the first of them, and after each."""
+        found = Figures()
+        for hears in range(1 + len(self.printed)):
+            found.points += 1
+            found.faults += 1
+            found.broken += self.try_deaf(hears)
+            found.hit += self.killed
+        return found
+
 
 def changing(points: Sequence[Point]) -> list[Point]:
     """The calls that change something."""
     return [point for point in points if point.changes]
+
+
+def decisive(points: Sequence[Point]) -> list[Point]:
+    """The calls around the commit and the journal, by what they do: one of each kind."""
+    marks = ("claims/", "/raw/", "journal.json", "stdout", "_meta/runs/")
+    found = {
+        (point.call, next(mark for mark in marks if mark in point.path)): point
+        for point in points
+        if point.call in ("linkat", "link", "rename", "fsync", "write", "pwrite64", "unlink")
+        and any(mark in point.path for mark in marks)
+    }
+    return list(found.values())

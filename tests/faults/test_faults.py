@@ -1,60 +1,19 @@
 """Crashes and faults at single calls of a run: a sample of what `make crash-test` does at every one."""
 
-import shutil
-import subprocess
-from collections.abc import Iterator, Sequence
+import random
 from pathlib import Path
 
 import pytest
 
 from tests.faults import strace
+from tests.faults.long import hunted
 from tests.faults.mutants import ALL as MUTANTS
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.strace import Point
-from tests.faults.sweep import ERRORS, KILL, SIGNALS, Judge, changing
+from tests.faults.sweep import ERRORS, KILL, SIGNALS, Judge, changing, decisive
 from tests.target.command import Zygote
 
-pytestmark = [
-    pytest.mark.skipif(
-        shutil.which("strace") is None, reason="strace, which injects the faults, is not here"
-    ),
-    pytest.mark.xdist_group("faults"),
-]
-
-
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    if not _may_trace():
-        pytest.skip("strace may not attach to processes here")
-    zygote = Zygote("tests.faults.zygote")
-    yield zygote
-    zygote.close()
-
-
-def _may_trace() -> bool:
-    with subprocess.Popen(["sleep", "60"]) as process:
-        try:
-            with subprocess.Popen(
-                ["strace", "-p", str(process.pid)], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
-            ) as tracer:
-                assert tracer.stderr is not None
-                told = tracer.stderr.readline()
-                process.kill()
-        finally:
-            process.kill()
-    return b"attached" in told
-
-
-def decisive(points: Sequence[Point]) -> list[Point]:
-    """The calls around the commit and the journal, by what they do: one of each kind."""
-    marks = ("claims/", "/raw/", "journal.json", "stdout", "_meta/runs/")
-    found = {
-        (point.call, next(mark for mark in marks if mark in point.path)): point
-        for point in points
-        if point.call in ("linkat", "link", "rename", "fsync", "write", "pwrite64", "unlink")
-        and any(mark in point.path for mark in marks)
-    }
-    return list(found.values())
+pytestmark = pytest.mark.xdist_group("faults")
 
 
 @pytest.mark.parametrize("name", ["upsert", "append"])
@@ -105,6 +64,25 @@ def test_a_fault_while_the_journal_is_replaced_leaves_what_it_names(zygote: Zygo
     assert judge.sweep([ERRORS[1], *SIGNALS], journal).broken == []
 
 
+def test_a_signal_at_any_time_loses_and_doubles_nothing(zygote: Zygote, tmp_path: Path) -> None:
+    judge = Judge(zygote, tmp_path / "one", SCENARIOS["two streams"])
+    found = judge.sweep_times(3, random.Random())  # noqa: S311 - when to strike is no secret
+    assert found.broken == []
+
+
+def test_a_reader_of_states_that_goes_loses_and_doubles_nothing(zygote: Zygote, tmp_path: Path) -> None:
+    judge = Judge(zygote, tmp_path / "one", SCENARIOS["two streams"])
+    found = judge.sweep_deaf()
+    assert (found.broken, found.points > 3, found.hit > 2) == ([], True, True)
+
+
+@pytest.mark.parametrize("name", ["batch", "quarantine"])
+def test_a_kill_loses_no_batch_and_no_bad_record(zygote: Zygote, tmp_path: Path, name: str) -> None:
+    judge = Judge(zygote, tmp_path / "one", SCENARIOS[name])
+    assert judge.sweep([KILL], decisive(changing(judge.points))[::2]).broken == []
+    assert len(judge.bad) == (3 if name == "quarantine" else 0)
+
+
 @pytest.mark.parametrize("name", ["direct write", "STATE when it comes"])
 def test_a_mutant_is_caught(zygote: Zygote, tmp_path: Path, name: str) -> None:
     mutant = MUTANTS[name]
@@ -114,10 +92,8 @@ def test_a_mutant_is_caught(zygote: Zygote, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, one in MUTANTS.items() if one.caught_by == "kill"])
-def test_a_mutant_is_caught_by_kills(zygote: Zygote, tmp_path: Path, name: str) -> None:
-    mutant = MUTANTS[name]
-    judge = Judge(zygote, tmp_path / "one", SCENARIOS[mutant.scenario], name)
-    assert any(judge.try_fault(point, KILL) for point in reversed(changing(judge.points)))
+def test_a_mutant_is_caught_by_kills(zygote: Zygote, name: str) -> None:
+    assert hunted(zygote, name).good
 
 
 @pytest.mark.slow
