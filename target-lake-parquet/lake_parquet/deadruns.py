@@ -75,7 +75,7 @@ class DeadRows:
 
     def segments(self, dataset: str) -> list[pl.LazyFrame]:
         """The blocks of a dataset, in the order in which they came."""
-        return [pl.scan_parquet(self.run.folder / name) for name in self.staged.segments.get(dataset, [])]
+        return [pl.scan_ipc(self.run.folder / name) for name in self.staged.segments.get(dataset, [])]
 
 
 def waiting_rows(
@@ -179,7 +179,7 @@ def _set_aside(store: Store, folder: Path, journal: Journal | None) -> list[str]
         make_folder(aside)
         for path in segments[dataset]:
             number = path.name.rsplit(".", 2)[1]
-            written(pl.scan_parquet(path).drop(ROW)).sink_parquet(aside / f"{number}{paths.SUFFIX}")
+            written(pl.scan_ipc(path).drop(ROW)).sink_parquet(aside / f"{number}{paths.SUFFIX}")
     return moved
 
 
@@ -210,7 +210,7 @@ def _holds(snapshot: Snapshot, dataset: str, run_id: str) -> bool:
 
 def _has_rows(path: Path) -> bool:
     try:
-        return bool(pl.scan_parquet(path).select(pl.len()).collect().item())
+        return bool(pl.scan_ipc(path).select(pl.len()).collect().item())
     except (OSError, pl.exceptions.PolarsError):  # the run died while it wrote this one
         return False
 

@@ -60,7 +60,7 @@ class Staging:
         self._lock = lock
 
     def append(self, dataset: str, frame: pl.DataFrame) -> None:
-        """Keeps a block of rows of a dataset.
+        """Keeps a block of rows of a dataset, as Arrow IPC: Parquet's writer triples a long value.
 
         Raises:
             LakeError: the disk is full, or fails.
@@ -68,7 +68,7 @@ class Staging:
         segments = self._segments.setdefault(dataset, [])
         path = self.folder / f"{dataset}.{len(segments):06d}{SEGMENT}"
         try:
-            frame.write_parquet(path, compression="lz4", statistics=False)
+            frame.write_ipc(path, compression="lz4")
         except (OSError, pl.exceptions.PolarsError) as error:
             reason = str(error).splitlines()[0]
             raise LakeError(f"staging cannot be written ({reason}): nothing was published") from error
@@ -76,7 +76,7 @@ class Staging:
 
     def segments(self, dataset: str) -> list[pl.LazyFrame]:
         """The blocks of a dataset, in the order in which they came."""
-        return [pl.scan_parquet(path) for path in self._segments.get(dataset, [])]
+        return [pl.scan_ipc(path) for path in self._segments.get(dataset, [])]
 
     def scratch(self, name: str) -> Path:
         """A path for a file in the making, on the lake's own file system."""

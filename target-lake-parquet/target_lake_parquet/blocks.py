@@ -14,9 +14,9 @@ from lake_parquet.staging import ROW
 from target_lake_parquet.columns import Column, Kind, Plan, Table
 from target_lake_parquet.decode import BadRecord, Decoded, decode, full_name
 from target_lake_parquet.fast import FastPlan, decode_fast, plan_of
-from target_lake_parquet.messages import MAX_DEPTH, Rows, record_of
+from target_lake_parquet.messages import MAX_DEPTH, Rows, pieces, record_of
 from target_lake_parquet.metadata import read_envelopes
-from target_lake_parquet.picked import pieces, undeclared_places
+from target_lake_parquet.picked import undeclared_places
 from target_lake_parquet.suspects import Screen, Suspect
 from target_lake_parquet.unreadable import explain
 from target_lake_parquet.values import dtype_of
@@ -193,13 +193,13 @@ class BlockDecoder:
     def _without_bad(self, decoded: Decoded, block: bytes, lines: pl.Series) -> Decoded:
         """Decodes a block again without its bad records, as if they had not come."""
         bad = {one.line for one in decoded.bad}
-        numbered = list(zip(lines.to_list(), block.split(b"\n"), strict=False))
-        rest = b"".join(line + b"\n" for number, line in numbered if number not in bad)
+        numbered = list(zip(lines.to_list(), pieces(block, 1), strict=True))
+        rest = b"".join(line for number, line in numbered if number not in bad)
         numbers = lines.filter(~lines.is_in(bad))
         fast = self._try_fast(self._plan, rest, numbers) if rest else None
         good = fast or self._decode_exact(rest, numbers)
         good.bad = decoded.bad
-        good.aside = {number: line for number, line in numbered if number in bad}
+        good.aside = {number: line.removesuffix(b"\n") for number, line in numbered if number in bad}
         return good
 
 
@@ -208,7 +208,7 @@ def decode_exact(table: Table, block: bytes, lines: pl.Series, rules: Rules | No
     rules = rules or Rules()
     numbers, records = [], []
     refused: list[BadRecord] = []
-    numbered = list(zip(lines.to_list(), block.split(b"\n"), strict=False))
+    numbered = list(zip(lines.to_list(), pieces(block, 1), strict=True))  # of one line it makes no copy
     for number, line in numbered:
         try:
             records.append(record_of(line, rules.max_depth))

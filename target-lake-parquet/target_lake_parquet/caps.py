@@ -36,14 +36,20 @@ def check_caps(line: bytes, max_depth: int) -> None:
         ValueError: it holds a number of too many digits.
     """
     may_be_deep = line.count(b"{") + line.count(b"[") > max_depth
-    may_be_long = len(line) > MAX_NUMBER and b"0" * MAX_NUMBER in line.translate(_DIGITS)
+    may_be_long = len(line) > MAX_NUMBER and _has_digits(line)
     if not may_be_deep and not may_be_long:
         return
     bare = _STRINGS.sub(b'""', line)
     if may_be_deep and _is_deeper(bare, max_depth):
         raise TooDeepError(max_depth, _name_before(line, max_depth))
-    if may_be_long and b"0" * MAX_NUMBER in bare.translate(_DIGITS):
+    if may_be_long and _has_digits(bare):
         raise ValueError(LONG_NUMBER)
+
+
+def _has_digits(text: bytes) -> bool:
+    """Tells whether so many digits stand in a row, looking at a piece at a time: a line may be long."""
+    starts = range(0, len(text), _PIECE)
+    return any(b"0" * MAX_NUMBER in text[at : at + _PIECE + MAX_NUMBER].translate(_DIGITS) for at in starts)
 
 
 def _is_deeper(bare: bytes, max_depth: int) -> bool:

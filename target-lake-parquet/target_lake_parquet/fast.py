@@ -33,9 +33,10 @@ from target_lake_parquet.messages import MAX_DEPTH
 from target_lake_parquet.metadata import envelopes_of
 from target_lake_parquet.picked import Picked, Picker, Refused
 from target_lake_parquet.places import Node, Place, tree_of
+from target_lake_parquet.suspects import LONG_LINE
 from target_lake_parquet.values import TINY, convert
 
-PARSE_BYTES = 2**20
+PARSE_BYTES = LONG_LINE
 """pyarrow reads a block in such parts; a line longer than one goes the exact way."""
 
 _POOL = pa.system_memory_pool()

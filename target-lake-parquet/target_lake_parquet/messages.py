@@ -14,7 +14,7 @@ import msgspec
 from lake_parquet.errors import LakeError
 from target_lake_parquet.caps import check_caps
 
-CHUNK_BYTES = 4 * 2**20
+CHUNK_BYTES = 2**20
 """The input is read in pieces of this size, so that whole runs of RECORD lines are found at once."""
 
 MAX_DEPTH = 100
@@ -171,6 +171,20 @@ class Envelope(msgspec.Struct):
 _envelopes = msgspec.json.Decoder(Envelope)
 
 
+def cuts(block: bytes, size: int, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+    """Where pieces of whole lines, each about `size` bytes, start and end in a block or a part of it."""
+    end = len(block) if end is None else end
+    while start < end:
+        until = block.find(b"\n", min(start + size, end) - 1, end) + 1 or end
+        yield start, until
+        start = until
+
+
+def pieces(block: bytes, size: int) -> Iterator[bytes]:
+    """Cuts a block into pieces of whole lines, each about `size` bytes."""
+    return (block[start:end] for start, end in cuts(block, size))
+
+
 def read_messages(source: BinaryIO, max_line_bytes: int, max_depth: int = MAX_DEPTH) -> Iterator[Message]:
     """Reads Singer messages to the end of `source`.
 
@@ -187,13 +201,12 @@ def read_messages(source: BinaryIO, max_line_bytes: int, max_depth: int = MAX_DE
         if end:
             # only a chunk's first line can be longer than a chunk
             _check_length(number, length + chunk.index(b"\n") + 1, max_line_bytes)
-            size = length + end
-            chunk = b"".join((*rest, chunk))
-            if number == 1 and chunk.startswith(_BYTE_ORDER_MARK):
-                chunk, size = chunk.removeprefix(_BYTE_ORDER_MARK), size - len(_BYTE_ORDER_MARK)
-            rest = [chunk[size:]]
-            yield from _messages(chunk, size, number, max_depth)
-            number += chunk.count(b"\n")
+            rest.append(chunk[:end])
+            whole, rest = b"".join(rest), [chunk[end:]]
+            if number == 1:
+                whole = whole.removeprefix(_BYTE_ORDER_MARK)
+            yield from _messages(whole, number, max_depth)
+            number += whole.count(b"\n")
             length = len(rest[0])
         else:
             rest.append(chunk)
@@ -212,9 +225,9 @@ def _check_length(number: int, length: int, max_line_bytes: int) -> None:
         raise BadLine(f"line {number} is longer than {limit} MiB: set max_line_mb higher if the tap means it")
 
 
-def _messages(chunk: bytes, size: int, number: int, max_depth: int) -> Iterator[Message]:
-    """The messages in the first `size` bytes, whole lines; RECORD lines are cut out by stream, not parsed."""
-    at = 0
+def _messages(chunk: bytes, number: int, max_depth: int) -> Iterator[Message]:
+    """The messages in whole lines; RECORD lines are cut out by stream, not parsed."""
+    at, size = 0, len(chunk)
     while at < size:
         begin = _RECORD.match(chunk, at)
         if begin is None:

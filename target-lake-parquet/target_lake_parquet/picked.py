@@ -6,14 +6,14 @@ those known to be undeclared, passes over all others, and refuses a record that 
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from target_lake_parquet.columns import Table
-from target_lake_parquet.messages import Envelope
+from target_lake_parquet.messages import Envelope, pieces
 from target_lake_parquet.places import Node, Place, tree_of
 from target_lake_parquet.values import parse_number
 
@@ -141,15 +141,6 @@ def _check_depth(values: Iterable[Any], levels: int) -> None:
 
 def _each(objects: Sequence[Any], attribute: str) -> list[Any]:
     return [None if one is None else getattr(one, attribute) for one in objects]
-
-
-def pieces(block: bytes, size: int) -> Iterator[bytes]:
-    """Cuts a block into pieces of whole lines, each about `size` bytes."""
-    at = 0
-    while at < len(block):
-        end = block.find(b"\n", min(at + size, len(block) - 1)) + 1
-        yield block[at:end]
-        at = end
 
 
 def undeclared_places(table: Table, block: bytes) -> set[Place]:

@@ -27,7 +27,7 @@ from target_lake_parquet.proof import Evidence, is_incremental, is_resumable
 from target_lake_parquet.settings import Settings, StreamSettings
 from target_lake_parquet.workers import Workers
 
-BLOCK_BYTES = 6 * 2**20
+BLOCK_BYTES = 4 * 2**20
 """Records are decoded when this many bytes of them wait: large enough for whole columns, small for memory."""
 
 MARK = "x-singerlake"

@@ -11,8 +11,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from target_lake_parquet.columns import Kind, Table
-from target_lake_parquet.messages import Envelope
-from target_lake_parquet.picked import pieces
+from target_lake_parquet.messages import Envelope, cuts
 from target_lake_parquet.places import Node, Place, tree_of
 
 MAX_SUSPECTS = 200
@@ -20,6 +19,9 @@ MAX_SUSPECTS = 200
 
 PIECE_BYTES = 2**15
 """So much is decoded at once; the lines of a piece that holds an odd one are decoded one by one."""
+
+LONG_LINE = 2**20
+"""The fast way reads no line that is longer."""
 
 _INT64 = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _TYPES: dict[Kind, Any] = {
@@ -54,22 +56,24 @@ class Screen:
     def suspects(self, block: bytes) -> list[Suspect]:
         """The odd lines of a block, in order; empty where there are too many to tell."""
         found: list[Suspect] = []
-        row = start = 0
-        for piece in pieces(block, PIECE_BYTES):
-            if not self._takes(piece):
-                for line in pieces(piece, 1):
-                    if not self._takes(line):
-                        found.append(Suspect(row, start, start + len(line)))
-                    row, start = row + 1, start + len(line)
-                if len(found) > MAX_SUSPECTS:
-                    return []
-            else:
-                row, start = row + piece.count(b"\n"), start + len(piece)
+        row = 0
+        for start, end in cuts(block, PIECE_BYTES):
+            if self._takes(block, start, end):
+                row += block.count(b"\n", start, end)
+                continue
+            for first, last in cuts(block, 1, start, end):
+                if not self._takes(block, first, last):
+                    found.append(Suspect(row, first, last))
+                row += 1
+            if len(found) > MAX_SUSPECTS:
+                return []
         return found
 
-    def _takes(self, lines: bytes) -> bool:
+    def _takes(self, block: bytes, start: int, end: int) -> bool:
+        if end - start > LONG_LINE:  # it is not even copied
+            return False
         try:
-            self._decode(lines)
+            self._decode(block[start:end])
         except (msgspec.MsgspecError, RecursionError, ValueError):
             return False
         return True
