@@ -8,10 +8,10 @@ import signal
 import stat
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from json import JSONDecodeError
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from singer_sdk.exceptions import ConfigValidationError
@@ -96,15 +96,22 @@ def read_on(pipe: int, seconds: float = 5, pause: float = 0.3) -> None:
         return  # no standard input, or a system that cannot wait for pipes
 
 
-def check_config_files(names: Iterable[str]) -> None:
-    """Looks at config files before the SDK reads them: its own errors are tracebacks.
+class Config(NamedTuple):
+    """What `--config` names: the settings of all files, the later ones first, and whether it says `ENV`."""
+
+    config: dict[str, Any]
+    parse_env: bool
+
+
+def read_config(names: Collection[str]) -> Config:
+    """Reads config files, each once, for one may be a pipe: the SDK's own errors are tracebacks.
 
     Raises:
         UsageError: one cannot be read, or holds no JSON object.
     """
-    for name in names:
-        if name == "ENV":
-            continue
+    config: dict[str, Any] = {}
+    files = [name for name in names if name != "ENV"]
+    for name in files:
         try:
             content = json.loads(Path(name).read_text(encoding="utf-8"))
         except OSError as error:
@@ -116,6 +123,8 @@ def check_config_files(names: Iterable[str]) -> None:
             raise UsageError(f"config {name!r} is not UTF-8: save it anew in that encoding") from error
         if not isinstance(content, dict):
             raise UsageError(f'config {name!r} holds no JSON object: it must read {{"<setting>": ...}}')
+        config |= content
+    return Config(config, "ENV" in names)
 
 
 def explain(error: BaseException) -> tuple[str, int]:

@@ -19,7 +19,7 @@ from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from lake_parquet.stderr import outlast_stderr
-from target_lake_parquet.cli import Interrupted, TargetCommand, check_config_files
+from target_lake_parquet.cli import Interrupted, TargetCommand, read_config
 from target_lake_parquet.run import Run
 from target_lake_parquet.settings import SETTINGS, read_settings, unknown_settings
 
@@ -120,10 +120,9 @@ class TargetLakeParquet(Target):
             signal.signal(number, signal.SIG_IGN)
 
     @classmethod
-    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:  # noqa: ANN401 - private to the SDK
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:  # noqa: ANN401, ARG003 - the SDK's signature
         """Reads the config files that the command line names."""
-        check_config_files(value)
-        return super().cb_config(ctx, param, value)
+        return read_config(value)
 
     @plugin_cli
     def cli(cls) -> click.Command:  # noqa: N805 - the SDK hands in the class

@@ -1,9 +1,11 @@
 """Bad input and wrong usage: a clear line, nothing half-written, no traceback, no value of a record."""
 
 import json
+import os
 import subprocess
 import sys
 import time
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -237,6 +239,18 @@ def test_wrong_usage_is_one_line_and_exit_code_2(place: Place, case: str) -> Non
     assert_clear(ended.err)
     assert message in ended.err
     assert sorted(one.name for one in place.folder.iterdir() if one.is_dir()) == []
+
+
+def test_a_config_that_can_be_read_but_once_is_read_once(place: Place) -> None:
+    """As a shell's `--config <(...)` gives it: whoever opens it again waits for ever."""
+    pipe = place.folder / "config"
+    os.mkfifo(pipe)
+    written = json.dumps({"lake_root": str(place.root), "source": "once"})
+    writer = Thread(target=pipe.write_text, args=(written,), daemon=True)
+    writer.start()
+    ended = place.command("target-lake-parquet", "--config", str(pipe), stdin=ORDERS + "\n")
+    assert ended.code == 0, ended.err
+    assert "once_" in ended.err
 
 
 def test_a_setting_that_has_no_effect_is_named_in_the_log(place: Place) -> None:
