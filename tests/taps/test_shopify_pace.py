@@ -137,7 +137,7 @@ def test_throttled_waits_for_exactly_what_is_missing() -> None:
     text = Query((files(tap_shopify) / "queries" / "orders.graphql").read_text(encoding="utf-8")).text
     with plan.server:
         client = plan.client()
-        client.account()
+        assert client.shop.name == "acme.myshopify.com"
         plan.bucket.take(970)
         left = plan.bucket.status()["currentlyAvailable"]
         client.execute(text, {}, "orders")

@@ -202,7 +202,7 @@ def test_a_run_with_nothing_new_still_ends_with_a_state(shop: ShopifyServer, con
 
     assert [message["type"] for message in second.messages] == ["SCHEMA", "STATE"]
     assert second.state == state
-    assert asked(shop, "customers") - {None} == {"updated_at:>='2030-01-01T00:00:00Z'"}
+    assert asked(shop, "customers") - {None} == {"updated_at:>='2029-12-31T23:59:00Z'"}
 
 
 def test_a_run_cut_at_any_page_goes_on_without_loss(config: dict[str, Any]) -> None:

@@ -40,6 +40,15 @@ START_DATE = th.Property(
         "offset. A bookmark, once there is one, counts instead."
     ),
 )
+LOOKBACK = th.Property(
+    "lookback",
+    th.IntegerType(minimum=0),
+    default=60,
+    description=(
+        "Seconds by which the API's search may lag behind a change. A run reads again what changed so long "
+        "before the bookmark; the target puts the same rows in the same places."
+    ),
+)
 MAX_TRIES = th.Property(
     "max_tries",
     th.IntegerType(minimum=1),

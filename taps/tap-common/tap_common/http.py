@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -15,7 +17,7 @@ import requests
 
 from tap_common.errors import ApiError, RetryableError
 from tap_common.redact import foreign
-from tap_common.retry import retry_after, retrying
+from tap_common.retry import http_date, retry_after, retrying
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 TOO_MANY_REQUESTS = 429
@@ -49,10 +51,15 @@ class JsonApi:
     def __init__(self, origin: str, headers: Mapping[str, str], *, tries: int = 8) -> None:
         self.origin = origin
         self.tries = tries
+        self._told, self._told_at = datetime.now(UTC), time.monotonic()
         self._session = requests.Session()
         self._session.headers.update(headers)
         if urlsplit(origin).hostname in LOOPBACK:
             self._session.trust_env = False  # a proxy cannot reach this machine's own servers
+
+    def now(self) -> datetime:
+        """Return the server's clock as its replies tell it; this machine's where they do not."""
+        return self._told + timedelta(seconds=time.monotonic() - self._told_at)
 
     def retry(self, call: Callable[[], T], tries: int | None = None) -> T:
         """Return what the call returns, asking again where that may help.
@@ -95,6 +102,8 @@ class JsonApi:
             raise RetryableError(f"{reason} Check the address and the network, and run again.") from error
         except requests.exceptions.RequestException as error:
             raise ApiError(f"{where} cannot be asked: {foreign(error)}") from error
+        if (moment := http_date(response.headers.get("Date"))) is not None:
+            self._told, self._told_at = moment, time.monotonic()
         return _judge(response, content, where)
 
 

@@ -1,9 +1,49 @@
-"""Page tokens in, the same tokens out, or an error: no read goes round in circles."""
+"""What a page is, and a guard over the tokens that lead from one to the next: no read goes in circles."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from tap_common.emit import Row
 from tap_common.errors import ApiError
-from tap_common.redact import foreign
+
+REMEMBERED = 50_000
+
+
+@dataclass(frozen=True)
+class Page:
+    """Finished rows, and the bookmark that is true once they are printed; None where it does not move."""
+
+    rows: list[Row]
+    bookmark: str | None = None
+
+
+class Seen:
+    """Remembers which rows came already, so that none is sent twice; of a long read the last ones."""
+
+    def __init__(self, limit: int = REMEMBERED) -> None:
+        self._limit = limit
+        self._rows: OrderedDict[Any, Any] = OrderedDict()
+        self.repeats = 0
+
+    def new(self, rows: Iterable[Row], id_of: str, version_of: str | None) -> list[Row]:
+        """Return the rows that did not come before; one with another version (its time of change) is new."""
+        fresh = []
+        for row in rows:
+            key, version = row.get(id_of), row.get(version_of) if version_of else None
+            if key is not None and key in self._rows and self._rows[key] == version:
+                self.repeats += 1
+                continue
+            fresh.append(row)
+            if key is not None:
+                self._rows[key] = version
+                self._rows.move_to_end(key)
+                if len(self._rows) > self._limit:
+                    self._rows.popitem(last=False)
+        return fresh
 
 
 class PageGuard:
@@ -33,7 +73,7 @@ class PageGuard:
             )
         if token in self._seen:
             raise ApiError(
-                f"{self.what}: the server sent the cursor {foreign(token, 80)!r} a second time, after "
+                f"{self.what}: the server sent the same cursor a second time, after "
                 f"{len(self._seen) + 1} pages: reading on would never end. Try again, and report it to the "
                 "API's vendor if it stays."
             )

@@ -34,16 +34,22 @@ def retry_after(value: str | None, now: datetime | None = None) -> float | None:
     try:
         seconds = float(value)
     except ValueError:
-        try:
-            when = parsedate_to_datetime(value)
-        except ValueError:
+        when = http_date(value)
+        if when is None:
             return None
-        if when.tzinfo is None:
-            when = when.replace(tzinfo=UTC)
         seconds = (when - (now or datetime.now(UTC))).total_seconds()
     if not seconds < float("inf"):
         return None
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
+
+
+def http_date(value: str | None) -> datetime | None:
+    """Return an HTTP date, None where it says nothing usable."""
+    try:
+        when = parsedate_to_datetime(value or "")
+    except ValueError:
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def waits(base: float) -> Generator[float, Any, None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import abc
 import logging
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,47 +20,67 @@ from singer_sdk.singerlib import SchemaMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
 from tap_common.emit import Row
-from tap_common.errors import ApiError
+from tap_common.pages import Page
 from tap_common.stub import stub_rows
 
 if TYPE_CHECKING:
     from tap_common.tap import CommonTap
 
 ANNOTATION = "x-singerlake"
+Part = dict[str, str] | None
+"""One account of several, as it stands in the state; None where there is but one."""
 
 
 class CommonStream(Stream, abc.ABC):
-    """One stream of records, oldest change first where it has a replication key."""
+    """One stream of records."""
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # the API is typed; tests hold records to the schema
-    is_sorted = True  # `pages` is asked for it, and `_advance` watches it
+    is_sorted = True  # bookmarks are ours to set, whatever the order; the SDK would keep others
     _tap: CommonTap
 
-    @abc.abstractmethod
-    def pages(self, since: datetime | None) -> Iterator[list[Row]]:
-        """Yield pages of finished rows, those changed at or after `since`, oldest change first.
+    def __init__(self, tap: CommonTap, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
+        super().__init__(tap, *arguments, **named)
+        if column := tap.parted_by:
+            self.primary_keys = (column, *self.primary_keys)
+            self.__dict__["schema"] = _merged(self.schema, {"properties": {column: {"type": ["string"]}}})
 
-        A row is yielded once everything that belongs to it is there: after a page the bookmark moves.
+    @abc.abstractmethod
+    def pages(self, since: datetime | None) -> Iterator[Page]:
+        """Yield pages of finished rows, those changed at or after `since`.
+
+        A row is yielded once everything that belongs to it is there, and a bookmark with the rows that make
+        it true: every record changed before it was yielded by then. `Progress` works it out.
         """
 
     # --- what kind of read this is -------------------------------------------------------------------------
 
     @cached_property
-    def bookmark(self) -> str | None:
-        """The bookmark this read starts from, as it stood in the state before the read."""
+    def _bookmarks(self) -> list[tuple[Part, str | None]]:
+        """The bookmark that each part of this read starts from, as it stood in the state before the read."""
+        return [(part, self._bookmark_in_state(part)) for part in self._tap.parts]
+
+    def _bookmark_in_state(self, part: Part) -> str | None:
         if self.replication_method != REPLICATION_INCREMENTAL or self._tap.is_stub:
             return None
-        state = self.stream_state
+        state = self.get_context_state(part)
         return (
             state.get("replication_key_value")
             if state.get("replication_key") == self.replication_key
             else None
         )
 
+    def _bookmark_of(self, part: Part) -> str | None:
+        return next((value for known, value in self._bookmarks if known == part), None)
+
     @property
     def version(self) -> int | None:
-        """The version of a read that starts without a bookmark, so of everything there is; else None."""
-        return None if self.bookmark else self._initialized_at
+        """The version of a read that starts without any bookmark, so of everything there is; else None."""
+        return None if any(value for _, value in self._bookmarks) else self._initialized_at
+
+    @property
+    def lag(self) -> timedelta:
+        """How far the API's search may lag behind its data."""
+        return timedelta(seconds=int(self.config.get("lookback", 0)))
 
     @property
     def effective_schema(self) -> dict[str, Any]:
@@ -140,89 +160,67 @@ class CommonStream(Stream, abc.ABC):
     def get_records(self, context: Any) -> Iterable[Row]:  # noqa: ANN401
         """Yield every record; for callers outside a sync."""
         for page in self._pages(context):
-            yield from page
+            yield from page.rows
 
     def get_batch_config(self, config: Mapping[str, Any]) -> None:
         """Return None: this tap sends records, not files."""
 
-    def _pages(self, context: Any) -> Iterator[list[Row]]:  # noqa: ANN401
+    def _pages(self, part: Part) -> Iterator[Page]:
         if self._tap.is_stub:
-            yield list(stub_rows(self._tap.package, self.name))
-        else:
-            yield from self.pages(self.get_starting_timestamp(context))
+            yield Page(list(stub_rows(self._tap.package, self.name)))
+            return
+        self._tap.turn_to(part)
+        since = self.get_starting_timestamp(part)
+        if since is not None and self._bookmark_of(part):
+            since -= self.lag
+        for page in self.pages(since):
+            for row in page.rows if part else ():
+                row.update(part or {})
+            yield page
 
     def _sync_records(  # type: ignore[override]
         self,
-        context: Any = None,  # noqa: ANN401
+        context: Any = None,  # noqa: ANN401, ARG002 - the tap's parts are the contexts
         *,
         write_messages: bool = True,
     ) -> Iterator[Row]:
-        self._write_starting_replication_value(context)
+        for part in self._tap.parts:  # all of them first: no state may look as if the stream had ended
+            self._write_starting_replication_value(part)
         counter = self.get_record_counter()
         read = 0
         with counter, self.get_sync_timer():
-            for page in self._pages(context):
-                limit = self.ABORT_AT_RECORD_COUNT
-                rows = page if limit is None else page[: max(limit - read, 0)]
-                keys = self._keys(rows)
-                if write_messages:
-                    self._write_rows(rows)
-                counter.increment(len(rows))
-                read += len(rows)
-                yield from rows
-                if len(rows) < len(page):
-                    self._check_max_record_limit(current_record_index=read)
-                self._advance(keys)
-                if rows and write_messages:
-                    self._tap.state_writer.write_state(self.tap_state)
+            for part in self._tap.parts:
+                for page in self._pages(part):
+                    limit = self.ABORT_AT_RECORD_COUNT
+                    rows = page.rows if limit is None else page.rows[: max(limit - read, 0)]
+                    if write_messages:
+                        self._write_rows(rows)
+                    counter.increment(len(rows))
+                    read += len(rows)
+                    yield from rows
+                    if len(rows) < len(page.rows):
+                        self._check_max_record_limit(current_record_index=read)
+                    self._set_bookmark(part, page.bookmark)
+                    if rows and write_messages:
+                        self._tap.state_writer.write_state(self.tap_state)
         self._close(write_messages=write_messages)
 
     def _close(self, *, write_messages: bool) -> None:
         """Say that the stream was read to its end: the version first, then a STATE free of marks."""
-        self._set_bookmark(self._newest)
-        self._finalize_state(self.stream_state)
+        for part in self._tap.parts:
+            self._finalize_state(self.get_context_state(part))
         if write_messages:
             if self.version is not None:
                 self._write_activate_version_message(self.version)
             self._tap.state_writer.write_again(self.tap_state)
         self.state_manager.is_flushed = True
 
-    # --- the bookmark: timestamps compare as text, so a tap gives them all in one UTC format ---------------
-
-    _given_away: str | None = None  # the bookmark after the last page
-    _newest: str | None = None  # what it becomes once the stream was read to its end
-
-    def _keys(self, rows: list[Row]) -> list[str]:
-        key = self.replication_key
-        if key is None or self.replication_method != REPLICATION_INCREMENTAL:
-            return []
-        return [value for row in rows if (value := row.get(key)) is not None]
-
-    def _advance(self, keys: list[str]) -> None:
-        """Move the bookmark after a page, never past a record that was not read yet.
-
-        A search index sorts by the value it knows; a row may show a newer one. What is still to come is no
-        older than the smallest value on this page, so that is where the bookmark goes until the stream ends.
-
-        Raises:
-            ApiError: A row is older than a bookmark already given away: the API did not sort.
-        """
-        if not keys:
+    def _set_bookmark(self, part: Part, value: str | None) -> None:
+        if value is None or self.replication_method != REPLICATION_INCREMENTAL:
             return
-        low = min(keys)
-        if self._given_away is not None and low < self._given_away:
-            raise ApiError(
-                f"Stream {self.name}: a record changed at {low} came after others of {self._given_away}. "
-                "The API did not sort as asked, so no bookmark can be trusted. Run again with the last state."
-            )
-        self._given_away = low
-        self._newest = max(keys) if self._newest is None else max(*keys, self._newest)
-        self._set_bookmark(low)
-
-    def _set_bookmark(self, value: str | None) -> None:
-        if value is not None:
-            self.stream_state["replication_key"] = self.replication_key
-            self.stream_state["replication_key_value"] = max(value, self.bookmark or value)
+        state = self.get_context_state(part)
+        state["replication_key"] = self.replication_key
+        state["replication_key_value"] = max(value, self._bookmark_of(part) or value)
 
 
 def _drop(row: Row, path: tuple[str, ...]) -> None:

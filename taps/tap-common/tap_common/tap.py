@@ -39,8 +39,16 @@ class CommonTap(Tap, abc.ABC):
     """The settings that together open the API; without any of them the tap sends stub data."""
 
     @abc.abstractmethod
-    def identify(self) -> str:
-        """Return the account that the credentials open, as the API itself names it."""
+    def identify(self) -> list[str]:
+        """Return the accounts that the credentials open, as the API itself names them, in reading order."""
+
+    @property
+    def parted_by(self) -> str | None:
+        """The column that tells several accounts of one run apart; None where a run reads one."""
+        return None
+
+    def turn_to(self, part: dict[str, str] | None) -> None:
+        """Read from this account from now on; for taps that read several."""
 
     def check_settings(self, config: dict[str, Any]) -> None:
         """Check, and where useful rewrite, what a JSON Schema cannot express."""
@@ -65,7 +73,9 @@ class CommonTap(Tap, abc.ABC):
         )
         self.origin = "stub"
         self._opened = False
-        self._account_of_state: str | None = None
+        self.parts: list[dict[str, str] | None] = [None]
+        self._accounts_of_state: list[str] = []
+        self._state_of_several = False
         super().__init__(config=self.given, parse_env_config=False, **kwargs)
         self._state_writer: StateLines = StateLines(self.message_writer)
         self._state_writer.assume_written(self.state)  # the SDK would open with it
@@ -133,7 +143,10 @@ class CommonTap(Tap, abc.ABC):
             )
         super().load_state(state)
         if state.get("account") is not None:
-            self._account_of_state = str(state["account"])
+            self._accounts_of_state = [str(state["account"])]
+        elif isinstance(state.get("accounts"), list):
+            self._accounts_of_state = [str(name) for name in state["accounts"]]
+        self._state_of_several = "accounts" in state
 
     @property
     def state_writer(self) -> StateLines:
@@ -160,17 +173,26 @@ class CommonTap(Tap, abc.ABC):
                 " and ".join(self.credentials),
             )
         else:
-            self._check_account(self.identify())
+            self._check_accounts(self.identify())
         self._opened = True
 
-    def _check_account(self, account: str) -> None:
-        owner = self._account_of_state
-        if owner is not None and owner != account:
+    def _check_accounts(self, accounts: list[str]) -> None:
+        """Take over whose data this is; a state of somebody else's, or kept in the other way, is refused."""
+        owners = self._accounts_of_state
+        several = self.parted_by is not None
+        if len(set(accounts)) < len(accounts):
+            raise ConfigError(f"Two entries name the same account: {_list(accounts)}. Remove one.")
+        if owners and (several != self._state_of_several or not set(owners) & set(accounts)):
             raise ConfigError(
-                f"This state belongs to {foreign(owner)}, you asked for {foreign(account)}. Give it a "
+                f"This state belongs to {_list(owners)}, you asked for {_list(accounts)}. Give it a "
                 "state of its own; under Meltano, set TENANT_ID (or state_id_suffix) for each tenant."
             )
-        self.state["account"] = account  # type: ignore[typeddict-unknown-key]
+        if self.parted_by is None:
+            self.state["account"] = accounts[0]  # type: ignore[typeddict-unknown-key]
+            return
+        kept = [name for name in owners if name not in accounts]
+        self.state["accounts"] = [*accounts, *kept]  # type: ignore[typeddict-unknown-key]
+        self.parts = [{self.parted_by: name} for name in accounts]
 
     # --- the command ---------------------------------------------------------------------------------------
 
@@ -211,3 +233,7 @@ class CommonTap(Tap, abc.ABC):
     def _handle_termination(self, signum: int, frame: object) -> None:
         """Stop at a signal: no last STATE, which would claim what nobody read."""
         cli.stop(signum, frame)
+
+
+def _list(names: list[str]) -> str:
+    return foreign(" and ".join(names))

@@ -9,6 +9,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,6 +55,15 @@ def origin_of_shop(domain: str) -> str:
     )
 
 
+@dataclass(frozen=True)
+class Shop:
+    """A shop's own name for itself, when it opened, and the scopes that it granted."""
+
+    name: str
+    opened: datetime
+    scopes: frozenset[str]
+
+
 class ShopifyClient:
     """Sends GraphQL documents to one shop and returns their data."""
 
@@ -67,12 +79,29 @@ class ShopifyClient:
         self.pace = pace or Pace()
         self._told: set[str] = set()
 
-    def account(self) -> str:
-        """Return the shop's own name for itself, `acme.myshopify.com`; the first thing that is asked."""
+    @cached_property
+    def shop(self) -> Shop:
+        """What the shop says of itself and of the token; the first thing that is asked."""
         source = QUERIES.joinpath("account.graphql").read_text(encoding="utf-8")
         # Fewer tries than later on: who mistyped the address wants to know now.
         data = self.execute(Query(source).text, {}, "shop", tries=min(self.api.tries, 3))
-        return str(data["shop"]["myshopify_domain"]).lower()
+        installed = data.get("current_app_installation") or {}
+        return Shop(
+            name=str(data["shop"]["myshopify_domain"]).lower(),
+            opened=datetime.fromisoformat(data["shop"]["created_at"]),
+            scopes=frozenset(scope["handle"] for scope in installed.get("access_scopes") or ()),
+        )
+
+    def now(self) -> datetime:
+        """Return the time by the shop's clock."""
+        return self.api.now()
+
+    def count(self, field: str, condition: str | None, what: str) -> tuple[int, bool]:
+        """Return how many objects a root field counts under a filter, and whether that is exact."""
+        counted = f"count: {field}(query: $query, limit: null) {{ count precision }}"
+        query = f"query Count($query: String) {{ {counted} }}"
+        data = self.execute(query, {"query": condition}, what)
+        return int(data["count"]["count"]), data["count"]["precision"] == "EXACT"
 
     def execute(
         self, query: str, variables: Mapping[str, Any], what: str, *, tries: int | None = None

@@ -160,7 +160,8 @@ def _merged(always: Mapping[str, Nodes], case: Mapping[str, Nodes]) -> dict[str,
 
 def _part(owner: str, nodes: Nodes, fragments: Fragments) -> Part:
     node = nodes[0]
-    answer = _types().get(owner, {}).get(node.name.value, "")
+    name = node.name.value
+    answer = _types().get(owner, {}).get(name, "Count" if name.endswith("Count") else "")
     variants = _variants(answer, [node.selection_set for node in nodes if node.selection_set], fragments)
     rows = _number(node, "first") or _number(node, "last")
     if answer.endswith("Connection"):

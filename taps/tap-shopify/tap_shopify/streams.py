@@ -9,18 +9,21 @@ class Customers(ShopifyStream):
     """People who bought or signed up, with addresses and consent."""
 
     name = "customers"
+    count = "customersCount"
 
 
 class Orders(ShopifyStream):
     """Orders with line items, shipping lines, taxes, discounts and addresses; a refund moves `updated_at`."""
 
     name = "orders"
+    count = "ordersCount"
 
 
 class Products(ShopifyStream):
     """Products with variants and options."""
 
     name = "products"
+    count = "productsCount"
 
 
 STREAMS: tuple[type[ShopifyStream], ...] = tuple(

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from singer_sdk import Stream
 from singer_sdk import typing as th
 
-from tap_common.config import MAX_TRIES, START_DATE, STUB_DATA
+from tap_common.config import LOOKBACK, MAX_TRIES, START_DATE, STUB_DATA
 from tap_common.tap import CommonTap
 from tap_shopify.client import ShopifyClient, origin_of_shop
 from tap_shopify.cost import LARGEST_PAGE
@@ -49,6 +49,7 @@ class TapShopify(CommonTap):
         ),
         START_DATE,
         STUB_DATA,
+        LOOKBACK,
         MAX_TRIES,
     ).to_dict()
 
@@ -61,9 +62,9 @@ class TapShopify(CommonTap):
         if "shop_domain" in config:
             origin_of_shop(config["shop_domain"])
 
-    def identify(self) -> str:
+    def identify(self) -> list[str]:
         """Return the shop's own name for itself."""
-        return self.client.account()
+        return [self.client.shop.name]
 
     @cached_property
     def client(self) -> ShopifyClient:

@@ -218,6 +218,10 @@ def amount_spent(context: Context, customer: Row, _arguments: object) -> Row:
 
 
 ASKED: dict[tuple[str, str], Resolver] = {
+    ("QueryRoot", "currentAppInstallation"): lambda context, _source, _arguments: {
+        "id": "gid://shopify/AppInstallation/90000000001",
+        "accessScopes": [{"handle": scope, "description": ""} for scope in sorted(context.store.scopes)],
+    },
     ("QueryRoot", "shop"): lambda context, _source, _arguments: context.store.shop,
     ("QueryRoot", "node"): node,
     ("QueryRoot", "nodes"): lambda context, source, arguments: [

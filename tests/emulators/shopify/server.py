@@ -10,6 +10,7 @@ import sys
 import threading
 import uuid
 from dataclasses import dataclass
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from types import TracebackType
@@ -307,6 +308,11 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         if kind == "cut":
             self.hang_up()
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Return the shop's clock for the `Date` header; clients may take their own time from it."""
+        del timestamp
+        return format_datetime(self.server.shop.store.now, usegmt=True)
 
     def hang_up(self) -> None:
         """End the connection at once."""
