@@ -32,9 +32,8 @@ test: setup ## The whole test suite
 test-all: setup ## The suite with the slow tests
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-crash-test: setup ## Crashes, faults and crowds at length, with figures (about half an hour)
-	@$(BIN)/python -m tests.crash
-	@$(BIN)/python -m tests.faults
+crash-test: setup ## Crashes, faults, power cuts and crowds at length, figures to docs/reliability.md (ARGS="--every 4": some)
+	@$(BIN)/python -m tests.crash --page docs/reliability.md $(ARGS)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m slow tests/stores
 
 check: setup ## Lint, format, types, and the rooms

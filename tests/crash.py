@@ -1,24 +1,30 @@
 """The long crash tests, with figures: `make crash-test`.
 
-    python -m tests.crash [--seeds 100000] [--rounds 50]
+    python -m tests.crash [--seeds 100000] [--rounds 50] [--every 1] [--jobs 2] [--page docs/reliability.md]
 
-Each part prints a line; the exit code is 1 where a promise was broken, or a mutant got away.
+Each part prints a line; `--page` gets all of them. `--every 4` puts faults into each fourth call only.
+The exit code is 1 where a promise was broken, or a mutant got away.
 """
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from unittest import mock
 
+from tests.faults import told
+from tests.faults.long import faulted, parts
+from tests.faults.told import Told
 from tests.lake.simulation import MUTANTS, SKEWS, Run, Violation, at_random, search
 from tests.stores import servers
-from tests.stores.hammer import hammer
+from tests.stores.hammer import Outcome, hammer
 
 
 def main() -> None:
@@ -26,47 +32,48 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--page", type=Path)
     asked = parser.parse_args()
-    good = True
-    for part in (simulated(asked.seeds), mutants(), crowded(asked.rounds)):
-        for is_good, line in part:
-            good = good and is_good
-            sys.stdout.write(f"{'ok    ' if is_good else 'FAILED'} {line}\n")
-            sys.stdout.flush()
-    sys.exit(0 if good else 1)
+    work = parts(asked.every) if shutil.which("strace") else []
+    found = []
+    for one in chain(simulated(asked.seeds), mutants(), crowded(asked.rounds), faulted(work, asked.jobs)):
+        found.append(one)
+        sys.stdout.write(f"{one}\n")
+        sys.stdout.flush()
+    if asked.page:
+        told.write(found, asked.page, asked.every)
+    sys.exit(0 if all(one.good for one in found) else 1)
 
 
-def simulated(seeds: int) -> Iterator[tuple[bool, str]]:
+def simulated(seeds: int) -> Iterator[Told]:
     """The commit code on a simulated store and clock."""
     for skew in SKEWS:
-        start = time.monotonic()
+        start, part = time.monotonic(), f"two writers, any crash, clock off by {skew}"
         try:
             states, ends = search(partial(Run, skews=(timedelta(), skew)))
             took = time.monotonic() - start
-            yield (
-                True,
-                f"two writers, any crash, clock off by {skew}: {states} states, {ends} ends, {took:.0f} s",
-            )
+            seen = f"{states:,} states, {ends:,} ends, 0 violations, {took:.0f} s"
+            yield Told(True, part, seen, "simulated end of two writers", ends)
         except Violation as violation:
-            yield False, f"two writers, clock off by {skew}: {violation}"
-    start, told, seed = time.monotonic(), 0, 0
+            yield Told(False, part, str(violation))
+    start, acked, seed = time.monotonic(), 0, 0
     try:
         for seed in range(seeds):
-            told += at_random(seed)
+            acked += at_random(seed)
         took = time.monotonic() - start
-        yield (
-            True,
-            f"five writers at random: {seeds} seeds, {told} commits told done, 0 violations, {took:.0f} s",
-        )
+        seen = f"{seeds:,} seeds, {acked:,} commits told done, 0 violations, {took:.0f} s"
+        yield Told(True, "five writers at random", seen, "simulated run of five writers", seeds)
     except Violation as violation:
-        yield False, f"five writers at random: seed {seed}: {violation}"
+        yield Told(False, "five writers at random", f"seed {seed}: {violation}")
 
 
-def mutants() -> Iterator[tuple[bool, str]]:
+def mutants() -> Iterator[Told]:
     """The harness must catch what is wrong."""
     for name, make in MUTANTS.items():
         caught = sum(_is_caught(seed, make) for seed in range(1000))
-        yield caught > 0, f"mutant {name!r}: caught in {caught} of 1000 seeds"
+        yield Told(caught > 0, f"mutant: {name}", f"caught in {caught} of 1000 seeds")
 
 
 def _is_caught(seed: int, make: Callable[..., Run]) -> bool:
@@ -77,15 +84,21 @@ def _is_caught(seed: int, make: Callable[..., Run]) -> bool:
     return False
 
 
-def crowded(rounds: int) -> Iterator[tuple[bool, str]]:
+def crowded(rounds: int) -> Iterator[Told]:
     """Eight real processes on one dataset."""
     with tempfile.TemporaryDirectory() as folder:
         found = hammer(Path(folder) / "lake", "", writers=8, rounds=rounds)
-        yield not found.lost and not found.children_differ, f"8 writers on a folder, {rounds} rounds: {found}"
+        yield _crowd("a folder", found, rounds)
     with tempfile.TemporaryDirectory() as folder, servers.seaweed(Path(folder)) as server:
         with mock.patch.dict(os.environ, server.env()):
             found = hammer(Path(folder) / "unused", server.url(), writers=8, rounds=4)
-        yield not found.lost and not found.children_differ, f"8 writers on {server.name}, 4 rounds: {found}"
+        yield _crowd(server.name, found, 4)
+
+
+def _crowd(where: str, found: Outcome, rounds: int) -> Told:
+    good = not found.lost and not found.children_differ
+    part = f"8 writers on {where}, {rounds} rounds"
+    return Told(good, part, str(found), "round of 8 writers", rounds, found.lost)
 
 
 if __name__ == "__main__":

@@ -25,24 +25,30 @@ class Told(NamedTuple):
         return f"{'ok    ' if self.good else 'FAILED'} {self.part}: {self.seen}"
 
 
-def table(told: Sequence[Told], now: datetime) -> str:
+def table(told: Sequence[Told], now: datetime, every: int) -> str:
     """The figures as Markdown: sums by kind, then part by part."""
     machine = f"{platform.system()} {platform.release().split('-')[0]}, {os.cpu_count()} cores"
-    lines = [f"Seen on {now:%d %B %Y} by `make crash-test`; {machine}, Python {platform.python_version()}."]
+    calls = "every call" if every == 1 else f"one call in {every}"
+    python = f"Python {platform.python_version()}"
+    lines = [f"Seen on {now:%d %B %Y} by `make crash-test`, faults at {calls}; {machine}, {python}."]
     lines += ["", "| kind | tried | promises broken |", "| --- | --- | --- |"]
     for kind in dict.fromkeys(one.kind for one in told if one.kind):
         ones = [one for one in told if one.kind == kind]
         tried, broken = sum(one.tried for one in ones), sum(one.broken for one in ones)
         lines.append(f"| {kind} | {tried:,} | {broken:,} |")
     lines += ["", "| part | seen |", "| --- | --- |"]
-    lines += [f"| {one.part} | {'' if one.good else '**failed** '}{one.seen} |" for one in told]
+    lines += [f"| {one.part} | {'' if one.good else '**failed** '}{_cell(one.seen)} |" for one in told]
     return "\n".join(lines)
 
 
-def write(told: Sequence[Told], page: Path) -> None:
+def write(told: Sequence[Told], page: Path, every: int) -> None:
     """Replaces the figures on a page."""
     text = page.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    figures = f"{BEGIN}\n{table(told, datetime.now(UTC))}\n{END}"
+    figures = f"{BEGIN}\n{table(told, datetime.now(UTC), every)}\n{END}"
     page.write_text(before + figures + after, encoding="utf-8")
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")[:200]
