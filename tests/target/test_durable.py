@@ -265,3 +265,21 @@ def test_changed_keys_leave_kept_rows_alone_until_someone_decides(place: Place) 
     recovered = recover(place.lake.store, publish_incomplete=True)
     assert [(one.status, one.row_count) for one in recovered] == [("published", 1)]
     assert place.staged() == []
+
+
+def test_keys_that_change_after_a_printed_state_leave_what_it_covers_to_the_next_run(place: Place) -> None:
+    place.good(CHANGES, change(1, "old"), mark("orders", 1))
+    other = schema(
+        "orders", {"id": KEY, "name": STRING, "updated_at": MOMENT}, ["id", "name"], ["updated_at"]
+    )
+    ended = place.run(
+        CHANGES, change(2, "kept", 2), mark("orders", 2), other, change(3, "x", 3), mark("orders", 3), **EACH
+    )
+    assert (ended.code, [json.loads(line) for line in ended.out.splitlines()]) == (
+        1,
+        [value(mark("orders", 2))],
+    )
+    assert "the keys changed within the run" in ended.err
+    assert names(place) == ["old"]
+    place.good(mark("orders", 2), CHANGES, change(4, "new", 4), mark("orders", 4))
+    assert names(place) == ["old", "kept", "new"]
