@@ -273,7 +273,13 @@ def test_keys_that_change_after_a_printed_state_leave_what_it_covers_to_the_next
         "orders", {"id": KEY, "name": STRING, "updated_at": MOMENT}, ["id", "name"], ["updated_at"]
     )
     ended = place.run(
-        CHANGES, change(2, "kept", 2), mark("orders", 2), other, change(3, "x", 3), mark("orders", 3), **EACH
+        CHANGES,
+        change(2, "kept", 2),
+        mark("orders", 2),
+        other,
+        change(3, "x", 3),
+        mark("orders", 3),
+        checkpoint_seconds=0,
     )
     assert (ended.code, [json.loads(line) for line in ended.out.splitlines()]) == (
         1,
