@@ -1,4 +1,4 @@
-"""Write tap-shopify's table of access scopes from Shopify's own words on what each type and field needs.
+"""Write the table of what each type and field requires of a token, from Shopify's own words.
 
     python scripts/generate_shopify_access.py required_access_2026-10.json
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-OUTPUT = Path(__file__).resolve().parent.parent / "taps/tap-shopify/tap_shopify/access.json"
+OUTPUT = Path(__file__).resolve().parent.parent / "tests/emulators/shopify/access.json"
 SCOPE = re.compile(r"`((?:read|write)_[a-z_]+)`")
 
 

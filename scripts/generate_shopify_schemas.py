@@ -38,7 +38,9 @@ from tap_shopify.rows import GID_COLUMN
 from tap_shopify.stream import ShopifyStream
 from tap_shopify.streams import STREAMS
 
-PACKAGE = Path(__file__).resolve().parent.parent / "taps" / "tap-shopify" / "tap_shopify"
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "taps" / "tap-shopify" / "tap_shopify"
+ACCESS = ROOT / "tests" / "emulators" / "shopify" / "access.json"
 Json = dict[str, Any]
 
 # The SDK's convention for exact decimals: a string, with the digits a database needs.
@@ -140,7 +142,34 @@ def generate(api: GraphQLSchema) -> dict[Path, str]:
         query = Query((PACKAGE / "queries" / f"{name}.graphql").read_text(encoding="utf-8"))
         files[PACKAGE / "schemas" / f"{name}.json"] = _written(schema_of(stream, query, api)) + "\n"
     files[PACKAGE / "types.json"] = types_of(api)
+    files[PACKAGE / "scopes.json"] = scopes_of(api)
     return files
+
+
+def scopes_of(api: GraphQLSchema) -> str:
+    """Return what each stream's query requires of a token, by Shopify's words on types and fields."""
+    required: dict[str, set[str]] = {}
+    for requirement, names in json.loads(ACCESS.read_text(encoding="utf-8")).items():
+        for name in names:
+            required.setdefault(name, set()).add(requirement)
+    lines = []
+    for path in sorted((PACKAGE / "queries").glob("*.graphql")):
+        source = path.read_text(encoding="utf-8")
+        query = Query(source)
+        if not query.connection.nodes:
+            continue
+        info, needs = TypeInfo(api), set[str]()
+
+        class Needs(Visitor):
+            def enter_field(self, node: FieldNode, *_: object) -> None:
+                parent, answer = info.get_parent_type(), info.get_type()  # noqa: B023 - used at once
+                names = [f"{parent}.{node.name.value}", str(get_named_type(answer)) if answer else ""]
+                needs.update(*(required.get(name, ()) for name in names))  # noqa: B023
+
+        visit(parse(source), TypeInfoVisitor(info, Needs()))
+        facts = {"root": query.connection.field.name.value, "needs": sorted(needs)}
+        lines.append(f"{json.dumps(path.stem)}: {json.dumps(facts)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def types_of(api: GraphQLSchema) -> str:

@@ -164,14 +164,16 @@ def test_environment_values_take_the_type_of_their_setting(monkeypatch: pytest.M
         ({"stub_data": "never"}, "a and b are missing"),
         ({"a": "1"}, "The setting b is missing, while a is set"),
         ({"b": "1", "stub_data": "never"}, "The setting a is missing"),
+        ({"a": "1", "c": "2", "d": "3"}, "api"),
+        ({"a": "1", "c": "2"}, "The setting d is missing, while a and c is set"),
     ],
 )
 def test_all_credentials_or_none(config: dict[str, Any], outcome: str) -> None:
     if outcome in {"api", "stub"}:
-        assert origin_of(config, ("a", "b"), "tap-x") == outcome
+        assert origin_of(config, (("a", "b"), ("a", "c", "d")), "tap-x") == outcome
         return
     with pytest.raises(ConfigError, match=outcome):
-        origin_of(config, ("a", "b"), "tap-x")
+        origin_of(config, (("a", "b"), ("a", "c", "d")), "tap-x")
 
 
 def test_a_start_date_keeps_its_instant() -> None:

@@ -16,6 +16,7 @@ from tap_shopify.cost import LARGEST_PAGE, MAX_QUERY_COST, SIZES, Price
 from tap_shopify.graphql import Query
 from tap_shopify.pace import MARGIN, Bucket, Pace
 from tap_shopify.tap import TapShopify
+from tap_shopify.tokens import FixedToken
 from tests.emulators.asking import Clock
 from tests.emulators.shopify import Fault, ShopifyServer, TokenBucket, api, cost
 from tests.emulators.shopify.cost import Planner
@@ -42,11 +43,11 @@ class Plan:
 
     def client(self) -> ShopifyClient:
         pace = Pace(clock=self.clock, sleep=self.sleep)
-        return ShopifyClient(origin=self.server.url, token=TOKEN, version="2026-10", tries=3, pace=pace)
+        return ShopifyClient(JsonApi(self.server.url, {}), FixedToken(TOKEN), "2026-10", pace)
 
     def read(self) -> Output:
         tap = TapShopify(config={"shop_domain": self.server.domain, "access_token": TOKEN})
-        tap.__dict__["client"] = self.client()
+        tap.__dict__["clients"] = [self.client()]
         return sync(tap)
 
 

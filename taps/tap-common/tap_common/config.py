@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -167,25 +167,28 @@ def utc_timestamp(value: object, setting: str) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def origin_of(config: Mapping[str, Any], credentials: tuple[str, ...], tap_name: str) -> str:
+def origin_of(config: Mapping[str, Any], ways: tuple[tuple[str, ...], ...], tap_name: str) -> str:
     """Return where the records of this run come from: `api` or `stub`.
 
-    All credentials: the API. None: stub data, unless `stub_data` is `never`. Some: an error, because half a
-    set of credentials is a mistake, never a wish.
+    All credentials of one way in: the API. None of any: stub data, unless `stub_data` is `never`. Some: an
+    error, because half a set of credentials is a mistake, never a wish.
 
     Raises:
         ConfigError: Credentials are missing and may not be.
     """
-    missing = [name for name in credentials if is_blank(config.get(name))]
-    if not missing:
+    lacking = [[name for name in way if is_blank(config.get(name))] for way in ways]
+    if [] in lacking:
         return "api"
+    present = [name for name in dict.fromkeys(sum(ways, ())) if not is_blank(config.get(name))]
+    # What is nearest to whole is what was meant.
+    way, missing = min(zip(ways, lacking, strict=True), key=lambda pair: len(pair[1]) - len(pair[0]))
     plain = env_prefixes(tap_name)[1]
     names = " and ".join(missing)
     variables = " and ".join(plain + name.upper() for name in missing)
-    if len(missing) < len(credentials):
-        present = " and ".join(name for name in credentials if name not in missing)
+    if present:
+        set_ones = " and ".join(name for name in way if name not in missing) or " and ".join(present)
         raise ConfigError(
-            f"The setting {names} is missing, while {present} is set. Set it in the config file, or as the "
+            f"The setting {names} is missing, while {set_ones} is set. Set it in the config file, or as the "
             f"environment variable {variables}."
         )
     if config.get("stub_data") == "never":
@@ -194,6 +197,19 @@ def origin_of(config: Mapping[str, Any], credentials: tuple[str, ...], tap_name:
             f"as the environment variables {variables}."
         )
     return "stub"
+
+
+def secrets_in(value: object, names: Iterable[str]) -> Iterator[str]:
+    """Yield the texts that are secret in a setting: itself, or in lists and objects what has such a name."""
+    if isinstance(value, list):
+        for item in value:
+            yield from secrets_in(item, names)
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if key in names:
+                yield from secrets_in(inner, names)
+    elif value is not None:
+        yield str(value)
 
 
 def describe(error: Any, schema: Mapping[str, Any]) -> str:  # noqa: ANN401 - jsonschema's error, untyped

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import msgspec
 import requests
@@ -51,6 +51,8 @@ class JsonApi:
     def __init__(self, origin: str, headers: Mapping[str, str], *, tries: int = 8) -> None:
         self.origin = origin
         self.tries = tries
+        self.has_told = False
+        """Whether a reply has told the server's clock."""
         self._told, self._told_at = datetime.now(UTC), time.monotonic()
         self._session = requests.Session()
         self._session.headers.update(headers)
@@ -72,21 +74,27 @@ class JsonApi:
         """
         return retrying(call, tries=tries or self.tries, base=self.retry_base)
 
-    def post(self, path: str, body: object, what: str) -> Reply:
+    def post(self, path: str, body: object, what: str, headers: Mapping[str, str] | None = None) -> Reply:
         """Send JSON once and return the reply; `what` names the request in errors.
 
         Raises:
             RetryableError: Asking again may help.
             ApiError: It will not.
         """
+        return self._send(path, msgspec.json.encode(body), "application/json", what, headers or {})
+
+    def post_form(self, path: str, fields: Mapping[str, str], what: str) -> Reply:
+        """Send a form once and return the reply, as `post` does."""
+        return self._send(path, urlencode(fields).encode(), "application/x-www-form-urlencoded", what, {})
+
+    def _send(self, path: str, data: bytes, kind: str, what: str, headers: Mapping[str, str]) -> Reply:
         where = f"{what}: {self.origin}"
-        data = msgspec.json.encode(body)
         try:
             # `content` reads the whole body here: a connection cut in the middle is seen as such.
             response = self._session.post(
                 self.origin + path,
                 data=data,
-                headers={"Content-Type": "application/json"},
+                headers={"Content-Type": kind, **headers},
                 timeout=(self.connect_timeout, self.read_timeout),
                 allow_redirects=False,  # custom auth headers would follow to another host
             )
@@ -103,7 +111,7 @@ class JsonApi:
         except requests.exceptions.RequestException as error:
             raise ApiError(f"{where} cannot be asked: {foreign(error)}") from error
         if (moment := http_date(response.headers.get("Date"))) is not None:
-            self._told, self._told_at = moment, time.monotonic()
+            self._told, self._told_at, self.has_told = moment, time.monotonic(), True
         return _judge(response, content, where)
 
 

@@ -15,7 +15,7 @@ from singer_sdk.plugin_base import JSONSchemaValidator, PluginBase
 from singer_sdk.singerlib import Catalog
 
 from tap_common import cli
-from tap_common.config import describe, gather, origin_of, unknown_settings, utc_timestamp
+from tap_common.config import describe, gather, origin_of, secrets_in, unknown_settings, utc_timestamp
 from tap_common.emit import LineWriter, StateLines
 from tap_common.errors import ConfigError, UsageError
 from tap_common.redact import clean, foreign, protect
@@ -35,8 +35,8 @@ class CommonTap(Tap, abc.ABC):
         PluginCapabilities.FLATTENING,
         PluginCapabilities.STRUCTURED_LOGGING,
     ]
-    credentials: ClassVar[tuple[str, ...]]
-    """The settings that together open the API; without any of them the tap sends stub data."""
+    credentials: ClassVar[tuple[tuple[str, ...], ...]]
+    """The ways in, the usual one first: settings that together open the API. Without any, stub data."""
 
     @abc.abstractmethod
     def identify(self) -> list[str]:
@@ -66,11 +66,8 @@ class CommonTap(Tap, abc.ABC):
             _ = self._env_var_config  # reads `.env`; the environment itself is always looked at
         settings = self._declared_settings()
         self.given = gather(config or {}, settings, self.name)
-        protect(
-            str(self.given[key])
-            for key, declared in settings["properties"].items()
-            if declared.get("secret") and key in self.given
-        )
+        secret = {key for key, declared in settings["properties"].items() if declared.get("secret")}
+        protect(text for key in secret & self.given.keys() for text in secrets_in(self.given[key], secret))
         self.origin = "stub"
         self._opened = False
         self.parts: list[dict[str, str] | None] = [None]
@@ -170,7 +167,7 @@ class CommonTap(Tap, abc.ABC):
                 "No credentials: these are STUB rows that ship with %s, not your data; no bookmark is kept. "
                 "Set %s to read the API.",
                 self.name,
-                " and ".join(self.credentials),
+                " and ".join(self.credentials[0]),
             )
         else:
             self._check_accounts(self.identify())

@@ -130,7 +130,7 @@ def settings(tap: TapUnderTest) -> Iterator[str]:
             yield f"the setting {name} is not marked as secret"
     if set(tap.about.get("stub_data", {}).get("enum", ())) < {"auto", "never"}:
         yield "stub_data with auto and never is missing"
-    missing = [name for name in tap.tap_class.credentials if name not in tap.about]
+    missing = [name for way in tap.tap_class.credentials for name in way if name not in tap.about]
     yield from (f"the credential {name} is no setting" for name in missing)
 
 
@@ -221,7 +221,8 @@ def stub_run(tap: TapUnderTest) -> Iterator[str]:
 
 def errors(tap: TapUnderTest) -> Iterator[str]:
     """A user's mistake ends in one line and the right exit code."""
-    half = json.dumps({tap.tap_class.credentials[0]: "x"}) if len(tap.tap_class.credentials) > 1 else None
+    usual = tap.tap_class.credentials[0]
+    half = json.dumps({usual[0]: "x"}) if len(usual) > 1 else None
     cases = [(("--config", "/nonexistent/config.json"), 2)]
     for arguments, code in cases:
         run = tap.run(*arguments)

@@ -1,7 +1,8 @@
-"""How we talk to Shopify: the shop's address, the token, the version, and one document after another.
+"""How we talk to Shopify: the shop's address, the version, and one document after another.
 
 Facts that are not ours come from Shopify's page "API versioning". What may be asked how soon stands in
-`pace`, what a refusal means in `errors`.
+`pace`, what a refusal means in `errors`,
+where a token comes from in `tokens`.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ from tap_common.redact import foreign
 from tap_shopify.errors import TooDearError, check_errors, check_search, check_status, codes, where
 from tap_shopify.graphql import Query
 from tap_shopify.pace import Pace
+from tap_shopify.tokens import Tokens
 
 QUERIES = files(tap_shopify) / "queries"
+UNAUTHORIZED = 401
 SHOP_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
 logger = logging.getLogger("tap-shopify")
 
@@ -69,11 +72,9 @@ class ShopifyClient:
 
     longest_throttle = 40
 
-    def __init__(
-        self, *, origin: str, token: str, version: str, tries: int, pace: Pace | None = None
-    ) -> None:
-        headers = {"X-Shopify-Access-Token": token, "Accept": "application/json"}
-        self.api = JsonApi(origin, headers, tries=tries)
+    def __init__(self, api: JsonApi, tokens: Tokens, version: str, pace: Pace | None = None) -> None:
+        self.api = api
+        self.tokens = tokens
         self.version = version
         self.path = f"/admin/api/{version}/graphql.json"
         self.pace = pace or Pace()
@@ -121,7 +122,7 @@ class ShopifyClient:
             sent = self.pace.fitted(query, variables)
             self.pace.wait(query, sent)
             try:
-                reply = self.api.post(self.path, {"query": query, "variables": sent}, what)
+                reply = self._send({"query": query, "variables": sent}, what)
                 return self._read(reply, query, sent, what)
             except RetryableError as error:
                 if error.heavy:
@@ -142,6 +143,15 @@ class ShopifyClient:
             f"{what} of {self.api.origin}: Shopify throttled {self.longest_throttle} times in a row. Another "
             "run of this app uses up the shop's limit; run them one after the other."
         )
+
+    def _send(self, body: object, what: str) -> Reply:
+        """Send with the token of the moment; one that has just run out is replaced once."""
+        for is_last in (False, True):
+            token = self.tokens.current()
+            reply = self.api.post(self.path, body, what, {"X-Shopify-Access-Token": token})
+            if reply.status != UNAUTHORIZED or is_last or not self.tokens.renew(token):
+                break
+        return reply
 
     def _read(self, reply: Reply, query: str, sent: Mapping[str, Any], what: str) -> Any:  # noqa: ANN401
         """Return the data in a reply, None where it says THROTTLED; the bucket then knows the wait."""

@@ -18,6 +18,7 @@ from tap_common.errors import ApiError
 from tap_common.pages import Page
 from tap_common.progress import Progress, text_of
 from tap_common.stream import CommonStream
+from tap_shopify.access import sees_only_recent
 from tap_shopify.client import QUERIES
 from tap_shopify.graphql import Query
 from tap_shopify.rows import Level, Remainder, Remainders, Shape
@@ -80,6 +81,13 @@ class ShopifyStream(CommonStream):
 
     def pages(self, since: datetime | None) -> Iterator[Page]:
         """Yield pages of whole rows."""
+        client = self._tap.client
+        if sees_only_recent(self.name, client.shop.scopes, since, client.now()):
+            logger.warning(
+                "Stream %s: Shopify shows this token the orders of the last 60 days alone, and is silent "
+                "about older ones. Grant the app read_all_orders to read them.",
+                self.name,
+            )
         windows = self.windows()
         for page in windows.read(since):
             yield Page(self.records(page.rows), page.bookmark)

@@ -13,6 +13,7 @@ from tests.emulators.shopify.cost import MAX_QUERY_COST, Plan, Planner, TokenBuc
 from tests.emulators.shopify.errors import JSONObject, error, variable_error
 from tests.emulators.shopify.resolvers import Context, resolve_type
 from tests.emulators.shopify.schema import Checked, admin_schema, check
+from tests.emulators.shopify.scopes import refusals
 from tests.emulators.shopify.store import Store
 
 RATE_LIMITS = "https://shopify.dev/api/usage/rate-limits"
@@ -66,6 +67,8 @@ def run(call: Call, store: Store, bucket: TokenBucket, *, refuse: bool = False) 
         return Answer(payload={"errors": [variable_error(problem) for problem in values]})
     coerced = values.coerced
     plan = Planner(schema, checked.fragments, coerced).plan(checked.operation)
+    if refused := refusals(schema, checked.document, store.scopes):
+        return Answer(payload={"data": None, "errors": refused})
     requested = plan.requested()
     if requested > MAX_QUERY_COST:
         return too_dear(requested)

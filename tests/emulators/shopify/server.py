@@ -16,7 +16,7 @@ from socketserver import TCPServer
 from types import TracebackType
 from typing import Any, Self
 
-from tests.emulators.shopify import api, bulk
+from tests.emulators.shopify import api, bulk, oauth
 from tests.emulators.shopify.api import Answer, Call
 from tests.emulators.shopify.control import PREFIX, control
 from tests.emulators.shopify.cost import TokenBucket
@@ -89,10 +89,15 @@ class ShopifyServer:
         self.faults = Faults()
         self.requests: list[RequestRecord] = []
         self.store = Store(shop, Size(orders, customers, products), seed)
+        self.oauth = oauth.OAuth(lambda: self.store.now)
         self.stopping = threading.Event()
         self._http = Listener(self, port)
         self.store.bulk = bulk.BulkOperations(self.store, self.url)
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01})
+
+    def opens(self, token: str) -> bool:
+        """Tell whether an access token is good now."""
+        return token == self.token or self.oauth.is_good(token)
 
     @property
     def domain(self) -> str:
@@ -134,7 +139,7 @@ class ShopifyServer:
         hosts = {self.domain, self.domain.replace("127.0.0.1", "localhost"), self.shop}
         if version is None or headers.get("host") not in hosts:
             return Answer(404, {"errors": "Not Found"})
-        if headers.get("x-shopify-access-token") != self.token:
+        if not self.opens(headers.get("x-shopify-access-token", "")):
             return Answer(401, {"errors": BAD_TOKEN})
         if call is None:
             return Answer(400, NO_QUERY)
@@ -207,6 +212,9 @@ class Handler(BaseHTTPRequestHandler):
         shop = self.server.shop
         if self.path.startswith(PREFIX):
             self.reply(control(shop, self.command, self.path, body))
+            return
+        if self.path == oauth.PATH:
+            self.reply(Answer(*shop.oauth.answer(body, self.headers.get("Content-Type", ""))))
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
         call = api.read_call(body)

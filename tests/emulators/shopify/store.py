@@ -6,18 +6,16 @@ which starts at a fixed instant after all seeded data and moves only when told t
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tap_shopify
 from tests.emulators.shopify import data_orders, data_people, data_products
 from tests.emulators.shopify.money import SHOP_CURRENCY
 from tests.emulators.shopify.refs import Ref
+from tests.emulators.shopify.scopes import every_scope
 
 if TYPE_CHECKING:
     from tests.emulators.shopify.bulk import BulkOperations
@@ -26,15 +24,7 @@ __all__ = ["CLOCK_START", "Ref", "Store"]
 
 Row = dict[str, Any]
 
-# Shopify's own words on what each type needs, as the tap carries them.
-ACCESS_FILE = Path(tap_shopify.__file__).with_name("access.json")
 CLOCK_START = datetime(2026, 2, 1, tzinfo=UTC)
-# What the app behind the token was granted; a test takes some away.
-EVERY_SCOPE = frozenset(
-    scope
-    for requirement in json.loads(ACCESS_FILE.read_text(encoding="utf-8"))
-    for scope in (*requirement.split("|"), "read_all_orders")
-)
 CHILDREN = {"orders": "lineItems", "products": "variants"}
 
 
@@ -59,7 +49,7 @@ class Store:
         self.now = CLOCK_START
         self.seed = seed
         self.shop = shop_row(shop)
-        self.scopes = set(EVERY_SCOPE)
+        self.scopes = set(every_scope())
         self._random = random.Random(f"{seed}/changes")  # noqa: S311 - test data, no secrets
         self._tables: dict[str, dict[str, Row]] = {"orders": {}, "customers": {}, "products": {}}
         self._children: dict[str, Row] = {}
