@@ -38,7 +38,7 @@ def is_large(run: Sequence[pl.LazyFrame]) -> bool:
 
 
 def _height(frames: Sequence[pl.LazyFrame]) -> int:
-    return sum(int(frame.select(pl.len()).collect().item()) for frame in frames)
+    return int(pl.concat([frame.select(pl.len()) for frame in frames]).sum().collect().item())
 
 
 @dataclass(frozen=True, slots=True)
