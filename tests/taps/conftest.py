@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tap_common.http import JsonApi
+from tap_shopify.bulk import BulkOperations
 from tests.emulators.shopify import ShopifyServer, TokenBucket
 
 TOKEN = "shpat_0123456789abcdef"  # noqa: S105 - opens the emulator only
@@ -18,6 +19,7 @@ TOKEN = "shpat_0123456789abcdef"  # noqa: S105 - opens the emulator only
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep waits short, and settings of the person who runs the tests out of them."""
     monkeypatch.setattr(JsonApi, "retry_base", 0.001)
+    monkeypatch.setattr(BulkOperations, "first_wait", 0.001)
     for name in os.environ:
         if name.startswith(("SHOPIFY_", "TAP_SHOPIFY_")):
             monkeypatch.delenv(name)
@@ -33,5 +35,5 @@ def shop() -> Iterator[ShopifyServer]:
 
 @pytest.fixture
 def config(shop: ShopifyServer) -> dict[str, Any]:
-    """The settings that open the shop."""
-    return {"shop_domain": shop.domain, "access_token": TOKEN}
+    """The settings that open the shop, read page by page; `bulk` has tests of its own."""
+    return {"shop_domain": shop.domain, "access_token": TOKEN, "bulk": "never"}

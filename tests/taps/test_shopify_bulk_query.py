@@ -87,6 +87,7 @@ def connection(name: str, inner: str = "id", arguments: str = "first: 5") -> str
 DEEP = connection("a", "id " + connection("b", "id " + connection("c", "id " + connection("d"))))
 LONG = "id " + " ".join(f"{'f' * 50}{at}" for at in range(1200))
 UNFIT = {
+    "it asks for more than one connection at the root, or none": "payouts { " + connection("a") + " }",
     "its d lie deeper than 2 levels": DEEP,
     "it asks for 6 connections, a bulk operation takes 5": connection(
         "root", "id " + " ".join(connection(name) for name in "abcde")

@@ -14,7 +14,7 @@ import requests
 
 from tap_common.errors import ApiError, RetryableError
 from tap_common.http import LOOPBACK, SERVER_ERROR, TOO_MANY_REQUESTS, JsonApi
-from tap_common.redact import foreign
+from tap_common.redact import foreign, protect
 from tap_common.retry import retry_after, waits
 
 CHUNK_BYTES = 1 << 20
@@ -30,6 +30,7 @@ class Download:
         is_local = parts.hostname in LOOPBACK
         if parts.scheme != "https" and not is_local:
             raise ApiError(f"{what}: the address to download from is not https, so it is not used.")
+        protect([parts.query])  # what opens the file
         self.what = what
         self.tries = tries
         self._url = url

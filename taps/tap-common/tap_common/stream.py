@@ -36,6 +36,8 @@ class CommonStream(Stream, abc.ABC):
 
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE  # the API is typed; tests hold records to the schema
     is_sorted = True  # bookmarks are ours to set, whatever the order; the SDK would keep others
+    part: Part = None
+    """The account that is read now."""
     _tap: CommonTap
 
     def __init__(self, tap: CommonTap, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
@@ -170,13 +172,16 @@ class CommonStream(Stream, abc.ABC):
             yield Page(list(stub_rows(self._tap.package, self.name)))
             return
         self._tap.turn_to(part)
-        since = self.get_starting_timestamp(part)
-        if since is not None and self._bookmark_of(part):
-            since -= self.lag
-        for page in self.pages(since):
+        self.part = part
+        for page in self.pages(self.since(part)):
             for row in page.rows if part else ():
                 row.update(part or {})
             yield page
+
+    def since(self, part: Part) -> datetime | None:
+        """Return where a read of this part starts; None for everything there is."""
+        since = self.get_starting_timestamp(part)
+        return since - self.lag if since is not None and self._bookmark_of(part) else since
 
     def _sync_records(  # type: ignore[override]
         self,

@@ -59,8 +59,9 @@ class BulkQuery:
     def __init__(self, query: Query) -> None:
         document = parse(query.text, no_location=True)
         (operation,) = (node for node in document.definitions if isinstance(node, OperationDefinitionNode))
-        self._root: FieldNode
-        (self._root,) = operation.selection_set.selections  # type: ignore[assignment]  # one connection
+        self._root, *others = _fields(operation.selection_set)
+        if others or not _is_connection(self._root):
+            raise UnfitError("it asks for more than one connection at the root, or none")
         self.nested: list[Nested] = []
         self._selections = self._in_edges(self._root, None, 0)
         if (count := len(self.nested) + 1) > MOST_CONNECTIONS:

@@ -17,8 +17,10 @@ from tap_common.emit import Row
 from tap_common.errors import ApiError
 from tap_common.pages import Page
 from tap_common.progress import Progress, text_of
-from tap_common.stream import CommonStream
+from tap_common.stream import CommonStream, Part
 from tap_shopify.access import sees_only_recent
+from tap_shopify.backfill import IN_STATE, Backfill, Rest
+from tap_shopify.bulk import BulkOperations, NoSlotError
 from tap_shopify.client import QUERIES
 from tap_shopify.graphql import Query
 from tap_shopify.rows import Level, Remainder, Remainders, Shape
@@ -89,7 +91,7 @@ class ShopifyStream(CommonStream):
                 self.name,
             )
         windows = self.windows()
-        for page in windows.read(since):
+        for page in self._nodes(windows, since):
             yield Page(self.records(page.rows), page.bookmark)
         self._reconcile(windows, since)
 
@@ -105,6 +107,51 @@ class ShopifyStream(CommonStream):
             is_sorted=self.is_sorted,
             opened=client.shop.opened,
         )
+
+    def _nodes(self, windows: Windows, since: datetime | None) -> Iterator[Page]:
+        """Yield pages of nodes: by bulk operation what is worth one, page by page the rest."""
+        rest = Rest(since=since)
+        if self.config["bulk"] != "never":
+            rest = yield from self.backfill(windows).read(since)
+        if not rest.is_nothing:
+            yield from windows.read(rest.since)
+
+    def backfill(self, windows: Windows) -> Backfill:
+        """Return the way through a bulk operation for a read."""
+        client = self._tap.client
+        count = self.count
+        return Backfill(
+            query=self.query,
+            operations=BulkOperations(client, windows.what),
+            windows=windows,
+            memory=self.get_context_state(self.part),
+            save=lambda: self._tap.state_writer.write_state(self.tap_state),
+            count=(lambda search: client.count(count, search, self.name)) if count else None,
+            always=self.config["bulk"] == "always",
+            ahead=self._begin_others,
+        )
+
+    def _begin_others(self) -> None:
+        """Start the operations of the streams that come after this one, so that they run meanwhile."""
+        streams = list(self._tap.streams.values())
+        for other in streams[streams.index(self) + 1 :]:
+            if isinstance(other, ShopifyStream) and other.selected and not other.has_begun(self.part):
+                try:
+                    other.begin_bulk(self.part)
+                except NoSlotError:
+                    return
+                except ApiError as error:
+                    logger.debug("%s It is tried again in its turn.", error)
+
+    def has_begun(self, part: Part) -> bool:
+        """Tell whether the state names an operation already; whether it is of use is seen in its turn."""
+        return IN_STATE in self.get_context_state(part)
+
+    def begin_bulk(self, part: Part) -> None:
+        """Start the operation of the read to come, if it is worth one and a slot is free."""
+        self.part = part
+        self._write_starting_replication_value(part)
+        self.backfill(self.windows()).begin(self.since(part), waits=False)
 
     def _page(self, variables: Row) -> Row:
         page = self.query.page(self._tap.client.execute(self.query.text, variables, self.name))

@@ -96,6 +96,13 @@ class TapShopify(CommonTap):
             description="The most rows to ask for at once. The tap asks for fewer where the query would cost "
             "too many points, and after an error of Shopify's.",
         ),
+        th.Property(
+            "bulk",
+            th.StringType(allowed_values=["auto", "always", "never"]),
+            default="auto",
+            description="Whether to read by bulk operation: `auto` does where much is to be read, `always` "
+            "wherever the query allows it, `never` reads page by page.",
+        ),
         START_DATE,
         STUB_DATA,
         LOOKBACK,

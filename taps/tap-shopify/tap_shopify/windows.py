@@ -134,11 +134,19 @@ class Windows:
                     f"{self.what}: the list ended after exactly {read} objects, which is as far as Shopify "
                     "pages: there may be more, and nothing says so. Report it to the tap's authors."
                 )
-            nodes = self.seen.new(page["nodes"], "id", self.field)
-            self.counted += sum(self._is_settled(node) for node in nodes)
-            yield nodes, cursor is not None and read + LARGEST_PAGE >= self.longest_walk
+            yield self._new(page["nodes"]), cursor is not None and read + LARGEST_PAGE >= self.longest_walk
             if cursor is None:
                 return
+
+    def take(self, nodes: list[Row]) -> list[Row]:
+        """Take in nodes that another way brought, in any order; return those that did not come before."""
+        self.progress.note(self._keys(nodes))
+        return self._new(nodes)
+
+    def _new(self, nodes: list[Row]) -> list[Row]:
+        fresh = self.seen.new(nodes, "id", self.field)
+        self.counted += sum(self._is_settled(node) for node in fresh)
+        return fresh
 
     def _keys(self, nodes: list[Row]) -> list[str]:
         return [value for node in nodes if self.field and (value := node.get(self.field)) is not None]

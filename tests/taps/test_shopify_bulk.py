@@ -1,0 +1,421 @@
+"""A read by bulk operation gives what the paged read gives, whatever happens to the operation."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tap_shopify import backfill, bulk
+from tap_shopify.bulk import BulkOperations
+from tap_shopify.bulk_query import BulkQuery
+from tap_shopify.graphql import Query
+from tap_shopify.streams import Orders
+from tests.emulators.asking import Clock
+from tests.emulators.shopify import BulkPace, Fault, ShopifyServer
+from tests.taps.conftest import TOKEN
+from tests.taps.singer import TAP, Output, read
+
+Told = Callable[[], list[str]]
+Killed = Callable[[], list[bytes]]
+STREAMS = ("customers", "orders", "products")
+FLAT = """
+query Orders($first: Int!, $after: String, $query: String) {
+  orders(first: $first, after: $after, query: $query, sortKey: UPDATED_AT) {
+    nodes { id name updatedAt }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+
+
+@pytest.fixture
+def always(config: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a tap that takes a bulk operation wherever it can."""
+    return {**config, "bulk": "always"}
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Told:
+    """What the tap warned of."""
+    caplog.set_level(logging.INFO)
+    return lambda: [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def by_id(output: Output, stream: str) -> dict[int, dict[str, Any]]:
+    """Return the rows of a stream by their id, the last one of each."""
+    return {row["id"]: row for row in output.rows(stream)}
+
+
+def roots(shop: ShopifyServer) -> list[str]:
+    """Return the first root field of every request, in order."""
+    return [record.root_fields[0] for record in shop.requests]
+
+
+def sent(shop: ShopifyServer) -> list[str]:
+    """Return the documents that were sent to run in bulk."""
+    asked = [record for record in shop.requests if "bulkOperationRunQuery" in record.root_fields]
+    return [str(record.variables["query"]) for record in asked]
+
+
+# ---- the same records
+
+
+@pytest.mark.parametrize(
+    ("stream", "order"),
+    [*((stream, "mixed") for stream in STREAMS), ("orders", "grouped"), ("orders", "parents first")],
+)
+def test_records_are_those_of_the_paged_read(
+    shop: ShopifyServer, config: dict[str, Any], always: dict[str, Any], stream: str, order: str
+) -> None:
+    shop.store.bulk.order = order
+    paged = read(config, streams=(stream,))
+    whole = read(always, streams=(stream,))
+
+    assert len(sent(shop)) == 1
+    assert by_id(whole, stream) == by_id(paged, stream)
+    assert len(whole.rows(stream)) == len(paged.rows(stream)) == len(shop.store.ids(stream))
+    assert whole.kind("ACTIVATE_VERSION", stream)
+
+
+def test_a_bookmark_bounds_the_operation(
+    shop: ShopifyServer, config: dict[str, Any], always: dict[str, Any]
+) -> None:
+    state = read(config, streams=("orders",)).state
+    shop.store.advance(3600)
+    changed = shop.store.touch_orders(5)
+    shop.store.advance(3600)
+    output = read(always, streams=("orders",), state=state)
+
+    assert {row["admin_graphql_api_id"] for row in output.rows("orders")} >= set(changed)
+    assert "query: \"updated_at:>='2026-01-20T07:" in sent(shop)[0]
+    assert output.kind("ACTIVATE_VERSION") == []
+    assert output.state["bookmarks"]["orders"]["replication_key_value"] > "2026-02-01T01:00:00Z"
+
+
+def test_the_state_at_the_end_names_no_operation(always: dict[str, Any]) -> None:
+    first, *_ = (output := read(always)).kind("STATE")
+
+    assert "bulk_operation" in first["value"]["bookmarks"]["customers"]
+    assert all("bulk_operation" not in entry for entry in output.state["bookmarks"].values())
+
+
+def test_no_bookmark_moves_before_the_whole_result_is_there(always: dict[str, Any]) -> None:
+    output = read(always, streams=("orders",))
+    bookmarks = [
+        message["value"]["bookmarks"]["orders"].get("replication_key_value")
+        for message in output.kind("STATE")
+    ]
+    last_record = max(at for at, message in enumerate(output.messages) if message["type"] == "RECORD")
+    states = [at for at, message in enumerate(output.messages) if message["type"] == "STATE"]
+
+    assert all(bookmark is None for at, bookmark in zip(states, bookmarks, strict=True) if at < last_record)
+    assert bookmarks[-1] is not None
+
+
+def test_what_changes_while_the_operation_runs_is_read_after_it(
+    shop: ShopifyServer, always: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.store.bulk.clock = clock = Clock()
+    shop.store.bulk.pace = BulkPace(running=10)
+    changed: list[str] = []
+
+    def wait(_seconds: float) -> None:
+        clock.now += 6
+        shop.store.advance(600)
+        changed.extend(shop.store.touch_orders(3))
+        changed.append(shop.store.add_order())
+
+    monkeypatch.setattr(bulk, "time", type("Time", (), {"sleep": staticmethod(wait)}))
+    output = read(always, streams=("orders",))
+    rows = by_id(output, "orders")
+
+    assert len(changed) == 8
+    assert {row["admin_graphql_api_id"]: row["updated_at"] for row in rows.values()} == {
+        row["id"]: row["updatedAt"] for row in shop.store.rows("orders")
+    }
+
+
+# ---- the choice
+
+
+def test_few_records_are_not_worth_an_operation(shop: ShopifyServer, config: dict[str, Any]) -> None:
+    read({**config, "bulk": "auto"})
+
+    assert sent(shop) == []
+
+
+def test_many_records_are_worth_an_operation_by_the_shops_own_count(
+    shop: ShopifyServer, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backfill, "WORTH", 100)
+    read({**config, "bulk": "auto"})
+
+    assert [document.split('"')[3] for document in sent(shop)] == ["Stream orders"]
+
+
+@pytest.mark.parametrize(("start", "operations"), [(None, 1), ("2025-12-31", 1), ("2026-01-20", 0)])
+def test_where_nothing_is_counted_a_wide_window_is_worth_an_operation(
+    shop: ShopifyServer,
+    config: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    start: str | None,
+    operations: int,
+) -> None:
+    monkeypatch.setattr(Orders, "count", None)
+    since = {"start_date": start} if start else {}
+    read({**config, **since, "bulk": "auto"}, streams=("orders",))
+
+    assert len(sent(shop)) == operations
+
+
+def test_what_cannot_go_through_bulk_is_said_and_read_page_by_page(
+    shop: ShopifyServer,
+    always: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    orders = "orders(first: 1) { nodes { id } pageInfo { hasNextPage endCursor } }"
+    inside = Query(FLAT.replace("name", f"customer {{ id {orders} }}"))
+    monkeypatch.setattr(backfill, "BulkQuery", lambda _query, make=BulkQuery: make(inside))
+    caplog.set_level(logging.INFO)
+    rows = read(always, streams=("orders",)).rows("orders")
+
+    assert (len(rows), sent(shop)) == (120, [])
+    assert (
+        "Stream orders is read page by page, it cannot go through bulk: its orders stand inside customer."
+        in caplog.messages
+    )
+
+
+# ---- slots
+
+
+def test_operations_of_later_streams_run_while_the_first_is_waited_for(
+    shop: ShopifyServer, always: dict[str, Any]
+) -> None:
+    read(always)
+    asked = roots(shop)
+
+    assert len(sent(shop)) == 3
+    assert asked.index("bulkResult") > max(
+        at for at, root in enumerate(asked) if root == "bulkOperationRunQuery"
+    )
+
+
+def test_a_slot_is_waited_for_and_others_operations_are_left_alone(
+    shop: ShopifyServer,
+    always: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    foreign = shop.store.bulk.occupy(5)
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 4:
+            shop.store.bulk.finish(foreign[2])
+
+    monkeypatch.setattr(bulk, "time", type("Time", (), {"sleep": staticmethod(wait)}))
+    caplog.set_level(logging.INFO)
+    output = read(always, streams=("orders",))
+
+    assert len(output.rows("orders")) == 120
+    assert waits[:4] == sorted(set(waits[:4]))
+    assert "bulkOperationCancel" not in roots(shop)
+    assert any(
+        "5 bulk operations of this app run already, 0 of them started by this tap" in line
+        for line in caplog.messages
+    )
+
+
+def test_where_no_slot_becomes_free_the_read_goes_page_by_page(
+    shop: ShopifyServer,
+    always: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    told: Told,
+) -> None:
+    monkeypatch.setattr(BulkOperations, "patience", 0.005)
+    shop.store.bulk.occupy(5)
+    output = read(always, streams=("orders",))
+
+    assert len(output.rows("orders")) == 120
+    (warning,) = told()
+    assert warning.startswith(
+        "Stream orders: No slot is free, the rest is read page by page. Stream orders: no slot"
+    )
+
+
+# ---- what goes wrong
+
+
+@pytest.mark.parametrize("code", ["INTERNAL_SERVER_ERROR", "TIMEOUT", "ACCESS_DENIED"])
+def test_an_operation_that_fails_leaves_the_work_to_pages(
+    shop: ShopifyServer,
+    config: dict[str, Any],
+    always: dict[str, Any],
+    code: str,
+    told: Told,
+) -> None:
+    paged = read(config, streams=("orders",))
+    shop.store.bulk.fail(code, 0.5)
+    output = read(always, streams=("orders",))
+
+    assert by_id(output, "orders") == by_id(paged, "orders")
+    assert len(output.rows("orders")) == 120
+    ended = f"It ended as FAILED {code}, and its partial data may lack some rows, or parts of them."
+    assert told() == [f"Stream orders: Bulk operation failed, the rest is read page by page. {ended}"]
+
+
+def test_partial_data_of_whole_sorted_objects_is_used_and_read_on_from(
+    shop: ShopifyServer,
+    always: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    told: Told,
+) -> None:
+    monkeypatch.setattr(Orders, "query", Query(FLAT))
+    shop.store.bulk.fail("TIMEOUT", 0.75)
+    output = read(always, streams=("orders",))
+    (filtered,) = {record.variables["query"] for record in shop.requests if "orders" in record.root_fields}
+    places = sorted(row["updatedAt"] for row in shop.store.rows("orders"))
+
+    assert len(by_id(output, "orders")) == len(output.rows("orders")) == 120
+    assert told() == ["Stream orders: bulk operation ended as FAILED TIMEOUT; read on from its partial data."]
+    assert places[0] < filtered.split("'")[1] <= places[90]
+
+
+def test_an_answer_that_was_lost_starts_no_second_operation(
+    shop: ShopifyServer, always: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.store.bulk.clock = clock = Clock()
+    shop.store.bulk.pace = BulkPace(running=10)
+    monkeypatch.setattr(bulk, "time", type("Time", (), {"sleep": lambda _: setattr(clock, "now", 10)}))
+    shop.faults.add(Fault.cut(), root="bulkOperationRunQuery")
+    output = read(always, streams=("orders",))
+
+    assert len(output.rows("orders")) == 120
+    assert len(shop.store.bulk.operations) == 1
+
+
+def test_a_download_that_breaks_off_is_taken_up_and_one_that_is_refused_left(
+    shop: ShopifyServer, always: dict[str, Any], told: Told
+) -> None:
+    shop.faults.add(Fault.cut(), root="bulkResult", times=2)
+    assert len(read(always, streams=("orders",)).rows("orders")) == 120
+    assert len(told()) == 2
+
+    shop.faults.add(Fault.status(403), root="bulkResult")
+    assert len(read(always, streams=("orders",)).rows("orders")) == 120
+    assert told()[2] == (
+        "Stream orders: Bulk operation failed, the rest is read page by page. "
+        "Stream orders: the storage answered HTTP 403 (Forbidden)."
+    )
+
+
+def test_the_storage_sees_no_token_and_no_log_its_address(
+    shop: ShopifyServer, always: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    shop.faults.add(Fault.cut(), root="bulkResult")
+    read(always, streams=("orders",))
+    downloads = [record for record in shop.requests if record.root_fields == ("bulkResult",)]
+
+    assert len(downloads) == 2
+    assert all(TOKEN not in str(record.headers) for record in downloads)
+    assert not [one.key for one in shop.store.bulk.operations.values() if one.key in caplog.text]
+
+
+# ---- killed, and run again
+
+
+@pytest.fixture
+def killed(shop: ShopifyServer, always: dict[str, Any], tmp_path: Path) -> Killed:
+    """Runs the tap as a process, kills it while its operation runs, and returns what it printed."""
+
+    def run() -> list[bytes]:
+        shop.store.bulk.clock = Clock()
+        shop.store.bulk.pace = BulkPace(running=10)
+        path = tmp_path / "shop.json"
+        path.write_bytes(msgspec.json.encode(always))
+        process = subprocess.Popen(
+            [TAP, "--config", path],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": os.environ["PATH"]},
+        )
+        deadline = time.monotonic() + 30
+        while roots(shop).count("bulkOperation") < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        out, _ = process.communicate(timeout=30)
+        return out.splitlines()
+
+    return run
+
+
+def test_a_run_that_was_killed_goes_on_with_its_operation(
+    shop: ShopifyServer, always: dict[str, Any], killed: Killed
+) -> None:
+    lines = killed()
+    states = [message for line in lines if (message := msgspec.json.decode(line))["type"] == "STATE"]
+    started = dict(shop.store.bulk.operations)
+    shop.store.bulk.clock.now = 10  # type: ignore[attr-defined]
+    output = read(always, state=states[-1]["value"])
+
+    assert len(started) == 3
+    assert shop.store.bulk.operations == started
+    assert {stream: len(by_id(output, stream)) for stream in STREAMS} == {
+        "customers": 24,
+        "orders": 120,
+        "products": 12,
+    }
+
+
+def test_an_operation_that_no_state_names_is_found_again(
+    shop: ShopifyServer,
+    always: dict[str, Any],
+    killed: Killed,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    killed()
+    started = list(shop.store.bulk.operations)
+    monkeypatch.setattr(
+        bulk, "time", type("Time", (), {"sleep": lambda _: setattr(shop.store.bulk.clock, "now", 10)})
+    )
+    output = read(always)
+
+    assert list(shop.store.bulk.operations) == started
+    assert len(output.rows("orders")) == 120
+
+
+def test_an_operation_whose_result_has_expired_is_started_anew(
+    shop: ShopifyServer, always: dict[str, Any], killed: Killed
+) -> None:
+    lines = killed()
+    state = msgspec.json.decode(lines[-1])["value"]
+    shop.store.bulk.clock.now = 8 * 86_400  # type: ignore[attr-defined]
+    shop.store.bulk.pace = BulkPace()
+    output = read(always, state=state)
+
+    assert len(shop.store.bulk.operations) == 6
+    assert len(output.rows("orders")) == 120
+
+
+def test_an_operation_of_another_read_is_not_taken_for_this_one(
+    shop: ShopifyServer, always: dict[str, Any]
+) -> None:
+    read(always, streams=("orders",))
+    (done,) = shop.store.bulk.operations
+    state = {"bookmarks": {"orders": {"bulk_operation": done}}}
+    read({**always, "start_date": "2026-01-01"}, streams=("orders",), state=state)
+
+    assert len(shop.store.bulk.operations) == 2
