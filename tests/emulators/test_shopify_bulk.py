@@ -230,6 +230,18 @@ def test_values_are_those_of_an_ordinary_query(server: ShopifyServer) -> None:
     assert bulk == plain
 
 
+def test_results_that_a_measurement_keeps_are_those_of_an_operation(server: ShopifyServer) -> None:
+    server.store.bulk.order = "grouped"
+    half = ORDERS.replace("orders", "orders(query: \"updated_at:<'2025-09-01'\")", 1)
+    fresh = [lines(operation(server, started(server, query))["url"]) for query in (ORDERS, half)]
+    server.store.bulk.kept = {}
+    kept = [lines(operation(server, started(server, query))["url"]) for query in (ORDERS, half, ORDERS)]
+
+    assert kept == [*fresh, fresh[0]]
+    assert 0 < len(fresh[1]) < len(fresh[0])
+    assert len(server.store.bulk.kept) == 1
+
+
 # ---- the life of an operation
 
 

@@ -13,9 +13,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from graphql import FieldNode, OperationDefinitionNode, SelectionSetNode, parse, print_ast
 
 from tests.emulators.shopify import bulk_rules
 from tests.emulators.shopify.bulk_lines import ORDERS, Renderer
@@ -86,6 +88,36 @@ class Operation:
         return "COMPLETED" if now < self.ends() + URL_SECONDS else "EXPIRED"
 
 
+@dataclass(frozen=True)
+class Kept:
+    """The lines of a document over all rows, and where each root object's stand: start, bytes, lines."""
+
+    path: Path
+    places: dict[str, tuple[int, int, int]]
+
+    @classmethod
+    def of(cls, path: Path, renderer: Renderer) -> Kept:
+        """Render a document into a file."""
+        places: dict[str, tuple[int, int, int]] = {}
+        (root,) = renderer.roots
+        with path.open("wb", buffering=1 << 20) as out:
+            for row, block in zip(root.rows, renderer.blocks(), strict=True):
+                places[row["id"]] = (out.tell(), sum(map(len, block)), len(block))
+                out.writelines(block)
+        return cls(path, places)
+
+
+def without_search(text: str) -> str:
+    """Return a document without comments and without the filter of its one root field."""
+    document = parse(text, no_location=True)
+    (operation,) = document.definitions
+    assert isinstance(operation, OperationDefinitionNode)
+    (root,) = operation.selection_set.selections
+    assert isinstance(root, FieldNode)
+    arguments = tuple(one for one in root.arguments or () if one.name.value != "query")
+    return print_ast(SelectionSetNode(selections=(replace(root, arguments=arguments),)))
+
+
 class BulkOperations:
     """The bulk operations of one app in one shop.
 
@@ -99,6 +131,8 @@ class BulkOperations:
         self.clock = clock
         self.pace = BulkPace()
         self.order = "mixed"
+        self.kept: dict[str, Kept] | None = None
+        """Lines by document, once a measurement set this to `{}`: rendered once, for data that stays."""
         self.operations: dict[str, Operation] = {}
         self._failures: list[tuple[str, float]] = []
         self._folder: Path | None = None
@@ -140,6 +174,9 @@ class BulkOperations:
         started = self.row(operation.gid) or {}
         renderer = Renderer(admin_schema(), text, Context(self.store))
         operation.roots = sum(len(root.rows) for root in renderer.roots)
+        if self.kept is not None:
+            self._copy(operation, text, [row["id"] for row in renderer.roots[0].rows])
+            return {"bulkOperation": {**started, "status": "CREATED"}, "userErrors": []}
         lines = ORDERS["grouped" if is_grouped else self.order](renderer.blocks())
         if operation.roots <= SMALL:
             self._write(operation, lines)
@@ -235,9 +272,36 @@ class BulkOperations:
         return operation.failure[0] if operation.failure else "TIMEOUT"
 
     def _path(self, operation: Operation) -> Path:
+        return self._place(f"{operation.number}.jsonl")
+
+    def _place(self, name: str) -> Path:
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="emulator-bulk-"))
-        return self._folder / f"{operation.number}.jsonl"
+        return self._folder / name
+
+    def keep(self, text: str) -> Kept:
+        """Render a document for all rows, whatever its filter, unless it was; return its lines, grouped."""
+        assert self.kept is not None
+        document = without_search(text)
+        if document not in self.kept:
+            path = self._place(f"kept-{len(self.kept)}.jsonl")
+            renderer = Renderer(admin_schema(), document, Context(self.store))
+            self.kept[document] = Kept.of(path, renderer)
+        return self.kept[document]
+
+    def _copy(self, operation: Operation, text: str, gids: list[str]) -> None:
+        """Make a result of kept lines; all of them in their order are the kept file itself."""
+        kept = self.keep(text)
+        path = self._path(operation)
+        operation.lines = sum(kept.places[gid][2] for gid in gids)
+        if gids == list(kept.places):
+            path.hardlink_to(kept.path)
+        else:
+            with kept.path.open("rb") as source, path.open("wb", buffering=1 << 20) as out:
+                for start, length, _ in (kept.places[gid] for gid in gids):
+                    source.seek(start)
+                    out.write(source.read(length))
+        operation.size = path.stat().st_size
 
     def _write(self, operation: Operation, lines: Iterable[bytes]) -> None:
         path = self._path(operation)

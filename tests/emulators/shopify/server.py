@@ -26,6 +26,8 @@ from tests.emulators.shopify.schema import admin_schema, served_version
 from tests.emulators.shopify.store import Size, Store
 
 GRAPHQL_PATH = re.compile(r"/admin/api/(?P<version>[^/]+)/graphql\.json")
+SHOP_PATH = re.compile(r"/admin/api/[^/]+/shop\.json")
+"""The one path of the REST API, which other taps ask for."""
 BAD_TOKEN = "[API] Invalid API key or access token (unrecognized login or wrong password)"  # noqa: S105 - a message
 RANGE = r"bytes=(\d+)-"
 RESULT = "bulkResult"
@@ -242,13 +244,18 @@ class Handler(BaseHTTPRequestHandler):
         self.reply(answer, rule)
 
     def do_GET(self) -> None:
-        """Answer a control request, or send the result of a bulk operation; the API itself knows no GET."""
+        """Answer a control request, send the result of a bulk operation, or the shop as REST has it."""
         answer = Answer(404, {"errors": "Not Found"})
         if self.path.startswith(bulk.PATH):
             self.send_result()
             return
         if self.path.startswith(PREFIX):
             answer = control(self.server.shop, self.command, self.path, b"")
+        elif (
+            SHOP_PATH.fullmatch(self.path)
+            and self.headers.get("X-Shopify-Access-Token") == self.server.shop.token
+        ):
+            answer = Answer(payload={"shop": self.server.shop.store.rest_shop()})
         self.reply(answer)
 
     def send_result(self) -> None:

@@ -101,6 +101,11 @@ class Store:
                         self._orders_of.setdefault(order["customer"].gid, []).append(order)
             return self._orders_of.get(customer, [])
 
+    def rest_shop(self) -> Row:
+        """Return the shop as the REST API has it, as far as anybody asks."""
+        number = int(self.shop["id"].rsplit("/", 1)[-1])
+        return {"id": number, "name": self.shop["name"], "myshopify_domain": self.shop["myshopifyDomain"]}
+
     # ---- the clock
 
     @property
