@@ -89,9 +89,7 @@ class Backfill:
         """Find the operation of this read or start it, if it is worth one; None where it is not to be."""
         if self.query is None:
             return None
-        search = condition(
-            self.windows.search, self.windows.field, text_of(since) if since else None, None
-        )
+        search = condition(self.windows.search, self.windows.field, text_of(since) if since else None, None)
         document = self.query.document(search, {"read": self.what})
         operation = self._remembered(document)
         if operation is None:
