@@ -11,6 +11,7 @@ import time
 from collections.abc import Collection
 from json import JSONDecodeError
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 import click
@@ -50,6 +51,8 @@ class TargetCommand(SingerCommand):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
         """Runs the command; ends the process."""
+        for number in (signal.SIGINT, signal.SIGTERM):  # until the target has its own way
+            signal.signal(number, _stop)
         try:
             return super().main(*args, **kwargs)
         except (
@@ -59,14 +62,7 @@ class TargetCommand(SingerCommand):
             Interrupted,
             MemoryError,
         ) as error:
-            self.logger.debug("Traceback asked for by the log level.", exc_info=error)
-            message, code = explain(error)
-            if os.environ.get("SINGER_SDK_LOG_CONFIG"):
-                # a runner that reads our log must see the level; a traceback would not be the user's
-                self.logger.log(logging.ERROR, "%s", message)
-            else:
-                click.echo(f"Error: {message}", err=True)
-            sys.stderr.flush()
+            code = tell(error, self.logger)
             if isinstance(error, Interrupted):
                 sys.exit(code)
             read_on(0)
@@ -76,6 +72,38 @@ class TargetCommand(SingerCommand):
         """Runs the callback without the SDK's own reporting of config errors, which `main` puts in a line."""
         logging.captureWarnings(capture=True)
         return click.Command.invoke(self, ctx)
+
+
+def tell(error: BaseException, logger: logging.Logger) -> int:
+    """Says in one line why the command ends; returns the exit code."""
+    logger.debug("Traceback asked for by the log level.", exc_info=error)
+    message, code = explain(error)
+    if os.environ.get("SINGER_SDK_LOG_CONFIG"):
+        # a runner that reads our log must see the level; a traceback would not be the user's
+        logger.log(logging.ERROR, "%s", message)
+    else:
+        click.echo(f"Error: {message}", err=True)
+    sys.stderr.flush()
+    return code
+
+
+def may_unwind(frame: FrameType | None) -> bool:
+    """Tells whether an exception raised here reaches our own code as it is.
+
+    Polars calls Python from Rust: there it would become a panic with a traceback, or be lost.
+    """
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").partition(".")[0] == "polars":
+            return False
+        frame = frame.f_back
+    return True
+
+
+def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
+    """Stops a command that has hardly begun; more signals do not disturb it."""
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, signal.SIG_IGN)
+    raise Interrupted(signal.Signals(number))
 
 
 def read_on(pipe: int, seconds: float = 5, pause: float = 0.3) -> None:

@@ -19,7 +19,7 @@ from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from lake_parquet.stderr import outlast_stderr
-from target_lake_parquet.cli import Interrupted, TargetCommand, read_config
+from target_lake_parquet.cli import Interrupted, TargetCommand, may_unwind, read_config, tell
 from target_lake_parquet.run import Run
 from target_lake_parquet.settings import SETTINGS, read_settings, unknown_settings
 
@@ -94,13 +94,17 @@ class TargetLakeParquet(Target):
         """Publishes, prints the bookmark, tells what happened."""
         self.run.finish()
 
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - a signal handler's signature
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         """Stops with nothing more published; a second signal within a second is the same Ctrl-C."""
         now = time.monotonic()
         if self._interrupted_at is not None and now - self._interrupted_at < 1:
             return
         self._interrupted_at = now
-        raise Interrupted(signal.Signals(signum))
+        stopped = Interrupted(signal.Signals(signum))
+        if may_unwind(frame):
+            raise stopped
+        self.run.give_up(stopped)
+        os._exit(tell(stopped, self.logger))
 
     @classmethod
     def invoke(cls, *, config: Any = None, file_input: IO[str] | None = None, **kwargs: Any) -> None:  # noqa: ANN401 - the SDK's own types are private

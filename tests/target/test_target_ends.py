@@ -6,13 +6,16 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from target_lake_parquet.cli import may_unwind
 from tests.target.command import BIN, ENV, Place, assert_clear
 from tests.target.messages import (
     bookmark,
@@ -149,3 +152,15 @@ def test_a_disk_that_fills_up_publishes_nothing(place: Place) -> None:
     assert_clear(err)
     assert place.datasets() == []
     assert place.staged() == []
+
+
+def test_a_signal_below_native_code_is_not_an_exception_there() -> None:
+    seen: list[bool] = []
+
+    def callback(value: int) -> int:
+        seen.append(may_unwind(sys._getframe()))
+        return value
+
+    pl.Series([1]).map_elements(callback, return_dtype=pl.Int64)
+    callback(1)
+    assert seen == [False, True]
