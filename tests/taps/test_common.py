@@ -13,7 +13,7 @@ from singer_sdk.mapper import PluginMapper
 from tap_common import redact
 from tap_common.config import gather, origin_of, utc_timestamp
 from tap_common.errors import ApiError, ConfigError, RetryableError
-from tap_common.pages import PageGuard
+from tap_common.pages import PageGuard, Seen
 from tap_common.redact import clean, foreign, protect
 from tap_common.retry import LONGEST_RETRY_AFTER, LONGEST_WAIT, retry_after, retrying, waits
 from tap_common.stream import ANNOTATION
@@ -93,6 +93,24 @@ def test_a_page_guard_wants_a_token_while_there_is_more(token: str | None) -> No
     assert PageGuard("Stream x").following(token, more=False) is None
     with pytest.raises(ApiError, match="no cursor"):
         PageGuard("Stream x").following(token, more=True)
+
+
+def test_a_row_that_comes_twice_is_sent_once_unless_it_changed() -> None:
+    seen = Seen(limit=2)
+    rows = [{"id": 1, "at": "a"}, {"id": 2, "at": "a"}]
+
+    assert seen.new(rows, "id", "at") == rows
+    assert seen.new([rows[1], {"id": 1, "at": "b"}, {"no": "id"}], "id", "at") == [
+        {"id": 1, "at": "b"},
+        {"no": "id"},
+    ]
+    assert seen.new([{"id": 3, "at": "a"}, rows[1]], "id", "at") == [{"id": 3, "at": "a"}, rows[1]]
+
+
+def test_e_mail_addresses_are_masked() -> None:
+    assert clean("Customer jane.doe+x@mail.example.com is odd, shop acme.myshopify.com is not") == (
+        "Customer *** is odd, shop acme.myshopify.com is not"
+    )
 
 
 def test_secrets_are_masked_in_every_spelling(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,9 +12,11 @@ import pytest
 from tap_common.errors import ApiError, ConfigError, RetryableError
 from tap_common.http import JsonApi
 from tap_shopify.client import ShopifyClient, origin_of_shop
-from tests.emulators.shopify import Fault, ShopifyServer
+from tap_shopify.tap import TapShopify
+from tap_shopify.tokens import FixedToken
+from tests.emulators.shopify import Fault, ShopifyServer, connections, resolvers
 from tests.taps.conftest import TOKEN
-from tests.taps.singer import read
+from tests.taps.singer import read, sync
 
 HELPED_BY_ANOTHER_TRY = {
     "429": Fault.status(429, retry_after=0.01),
@@ -29,6 +31,8 @@ HELPED_BY_ANOTHER_TRY = {
     "half of the JSON": Fault.truncated_json(),
     "INTERNAL_SERVER_ERROR": Fault.internal_error(),
     "THROTTLED": Fault.throttled(),
+    "null data": Fault.null_data(),
+    "data beside an error of Shopify's own": Fault.partial(),
 }
 FINAL = {
     "400": (Fault.status(400), "refused the request"),
@@ -38,6 +42,7 @@ FINAL = {
     "423": (Fault.status(423), "locked"),
     "redirect": (Fault.redirect("https://evil.example/steal"), "redirects to https://evil.example"),
     "ACCESS_DENIED": (Fault.graphql_error("ACCESS_DENIED", "Access denied for orders field."), "read scope"),
+    "data beside a refusal": (Fault.partial("ACCESS_DENIED"), "read scope"),
     "undefinedField": (Fault.graphql_error("undefinedField", "Field 'x' doesn't exist"), "api_version"),
 }
 
@@ -131,11 +136,43 @@ def test_a_filter_shopify_does_not_understand_is_an_error(
 def test_another_served_version_is_told_once(
     config: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    read({**config, "api_version": "2025-01"}, streams=("customers",))
+    sync(TapShopify(config={**config, "api_version": "2025-01"}))
 
     told = [record.getMessage() for record in caplog.records if "API version" in record.getMessage()]
     assert len(told) == 1
     assert "You asked for API version 2025-01, Shopify serves 20" in told[0]
+
+
+def test_a_field_that_will_go_is_told_of_once(shop: ShopifyServer, caplog: pytest.LogCaptureFixture) -> None:
+    client = ShopifyClient(JsonApi(shop.url, {}), FixedToken(TOKEN), "2026-10")
+    for _ in range(2):
+        client.execute("{ orders(first: 1) { nodes { id totalPrice } } }", {}, "orders")
+
+    (told,) = (record.getMessage() for record in caplog.records if "will remove" in record.getMessage())
+    assert told == (
+        "Shopify will remove what this tap asks for in version 2026-10: Order.totalPrice. "
+        "Update the tap in time."
+    )
+
+
+def test_fewer_rows_than_the_shop_counts_are_told_of_with_both_figures(
+    config: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A list that ends too early says so itself: no more pages."""
+    page = connections.connection
+
+    def short(rows: Any, arguments: Any) -> Any:
+        found = page(rows, arguments)
+        return {**found, "pageInfo": {**found["pageInfo"], "hasNextPage": False}}
+
+    read(config, streams=("customers",))
+    assert "Shopify counts" not in caplog.text
+    monkeypatch.setattr(resolvers, "connection", short)
+    read(config, streams=("customers",))
+
+    assert "Stream customers: Shopify counts 24 records, 8 were read." in caplog.text
 
 
 class Elsewhere(BaseHTTPRequestHandler):

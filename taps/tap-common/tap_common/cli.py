@@ -10,7 +10,9 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -53,7 +55,11 @@ class TapCommand(click.Command):
             self._tell(str(error), error.exit_code)
         except Exception as error:  # noqa: BLE001 - the last resort; the traceback is one setting away
             level = f"{str(self.name).upper().replace('-', '_')}_LOGLEVEL=DEBUG"
-            self._tell(f"Unexpected {type(error).__name__}: {foreign(error)}. Set {level} to see where.", 1)
+            self._tell(
+                f"Unexpected {type(error).__name__} in {_place(error)}: report it to the tap's authors. "
+                f"Set {level} to see the way there.",
+                1,
+            )
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         """Run the tap; say so when nobody reads it any more, which click would keep to itself."""
@@ -65,8 +71,28 @@ class TapCommand(click.Command):
             raise TapError("The program that reads this tap's output has stopped.") from None
 
     def _tell(self, message: str, code: int) -> None:
-        self.logger.error("%s", foreign(message, 2000), exc_info=self.logger.isEnabledFor(logging.DEBUG))
+        self.logger.error("%s", foreign(message, 2000))
+        if error := sys.exception():
+            self.logger.debug("%s", _way(error))
         sys.exit(code)
+
+
+def _place(error: BaseException) -> str:
+    """Return the file and line that raised; not what it said, which may quote a record."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{Path(frame.filename).name}, line {frame.lineno}"
+
+
+def _way(error: BaseException) -> str:
+    """Return a traceback, of each error in the chain; only ours say more than their names."""
+    lines: list[str] = []
+    inner: BaseException | None = error
+    while inner is not None:
+        said = f": {inner}" if isinstance(inner, TapError) else ""
+        way = "".join(traceback.format_tb(inner.__traceback__))
+        lines.insert(0, f"Traceback (most recent call last):\n{way}{type(inner).__name__}{said}")
+        inner = inner.__cause__ or inner.__context__
+    return "\n".join(lines)
 
 
 def command(tap: type[CommonTap]) -> TapCommand:

@@ -1,4 +1,4 @@
-"""Text that leaves the process, made safe: no secret, no control character.
+"""Text that leaves the process, made safe: no secret, no e-mail address, no control character.
 
 `protect` is called once the settings are known; from then on every log line, tracebacks included, passes
 through `clean`.
@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from urllib.parse import quote
 
 MASK = "***"
+# Customers' addresses have no place in a log; a server's own words may quote one.
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 # Newlines and tabs stay: a traceback needs them. The rest (escapes, bidi marks) could rewrite a terminal.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 # Shorter values would blank out innocent text, and no API issues such tokens.
@@ -22,9 +24,10 @@ _secrets: set[str] = set()
 
 
 def clean(text: str) -> str:
-    """Return the text with every known secret masked and control characters escaped."""
+    """Return the text with known secrets and e-mail addresses masked and control characters escaped."""
     for secret in _secrets:
         text = text.replace(secret, MASK)
+    text = _EMAIL.sub(MASK, text)
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 

@@ -60,6 +60,16 @@ class Fault:
         )
 
     @classmethod
+    def null_data(cls) -> Fault:
+        """Answer 200 with `data: null` and no word of why."""
+        return cls("null data")
+
+    @classmethod
+    def partial(cls, code: str = "INTERNAL_SERVER_ERROR") -> Fault:
+        """Answer with the data and an error beside it, as when one field broke."""
+        return cls("partial", body="Something went wrong with a field.", where=code)
+
+    @classmethod
     def throttled(cls) -> Fault:
         """Answer THROTTLED, whatever the bucket holds."""
         return cls("throttled")

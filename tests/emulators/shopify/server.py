@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -91,6 +92,8 @@ class ShopifyServer:
         self.faults = Faults()
         self.requests: list[RequestRecord] = []
         self.store = Store(shop, Size(orders, customers, products), seed)
+        self.watch: Callable[[str], object] = lambda _: None
+        """Called when a GraphQL request is `asked` and when it is `answered`; a test may kill who asked."""
         self.oauth = oauth.OAuth(lambda: self.store.now)
         self.stopping = threading.Event()
         self._http = Listener(self, port)
@@ -150,6 +153,10 @@ class ShopifyServer:
         else:
             refuse = rule is not None and rule.fault.kind == "throttled"
             answer = api.run(call, self.store, self.bucket, refuse=refuse)
+        if rule and rule.fault.kind == "null data":
+            answer.payload["data"] = None
+        if rule and rule.fault.kind == "partial":
+            answer.payload["errors"] = [error(rule.fault.body, rule.fault.where)]
         if rule and rule.fault.kind in {"cursor", "null cursor"}:
             spoil_cursors(rule, answer.payload.get("data"))
         answer.headers["X-Shopify-API-Version"] = version
@@ -219,6 +226,7 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(Answer(*shop.oauth.answer(body, self.headers.get("Content-Type", ""))))
             return
         headers = {name.lower(): value for name, value in self.headers.items()}
+        shop.watch("asked")
         call = api.read_call(body)
         roots = call.checked.root_fields if call else ()
         rule = shop.faults.take(roots)
@@ -242,6 +250,7 @@ class Handler(BaseHTTPRequestHandler):
             )
         )
         self.reply(answer, rule)
+        shop.watch("answered")
 
     def do_GET(self) -> None:
         """Answer a control request, send the result of a bulk operation, or the shop as REST has it."""
