@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tap_common.errors import ApiError
@@ -97,6 +97,7 @@ def run(shop: Shop, bookmark: str | None, printed: dict[str, str], pages: int | 
     return bookmark
 
 
+@settings(deadline=None)
 @given(
     rows=st.integers(0, 25),
     lag=st.integers(0, 8),
