@@ -113,9 +113,11 @@ def test_the_lake_knows_no_target() -> None:
 PURE = [
     "lake_parquet.column_types",
     "lake_parquet.conform",
+    "lake_parquet.evolution",
     "lake_parquet.family",
     "lake_parquet.health",
     "lake_parquet.merge",
+    "lake_parquet.outcome",
     "lake_parquet.paths",
     "lake_parquet.policy",
     "lake_parquet.readable",

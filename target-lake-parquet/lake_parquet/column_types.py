@@ -1,5 +1,7 @@
 """A Parquet column's type in, its name in the lake's type table out. Pure."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 _NAMES = {
@@ -37,10 +39,11 @@ def drift(before: pa.Schema, after: pa.Schema) -> str | None:
         if name in old and type_name(old[name]) != type_name(new[name])
     ]
     kinds = (("new", came), ("gone", went), ("widened", retyped))
-    parts = [f"{kind}: {_some(names)}" for kind, names in kinds if names]
+    parts = [f"{kind}: {some(names)}" for kind, names in kinds if names]
     return "; ".join(parts) or None
 
 
-def _some(names: list[str], most: int = 5) -> str:
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first of some names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -9,42 +9,34 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
+import msgspec
 import polars as pl
 
 from lake_parquet import paths, snapshots
 from lake_parquet.claims import Head, clear_pending, keep_aside, propose, settle
 from lake_parquet.deadruns import DeadRows, waiting_rows
 from lake_parquet.errors import LakeError
+from lake_parquet.evolution import Evolution, evolution
 from lake_parquet.family import Family, Member, with_children
 from lake_parquet.family_merge import merge_family, steps_of
 from lake_parquet.files import sha256
 from lake_parquet.footer import SnapshotInfo
 from lake_parquet.merge import Merged
-from lake_parquet.policy import Decision, StreamFacts, decide, hold_for_drop, may_keep
-from lake_parquet.runs import DatasetSummary, Status
+from lake_parquet.outcome import news_of, summary_of, vanished
+from lake_parquet.parquet_files import ParquetOptions, write_parquet
+from lake_parquet.policy import Decision, StreamFacts, decide, hold_for_change, hold_for_drop, may_keep
+from lake_parquet.runs import DatasetSummary
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import ROW, Staging
 from lake_parquet.store import Store
-from lake_parquet.widen import json_columns, unite, written
+from lake_parquet.widen import json_columns, unite
 
 MOST_TRIES = 100
 """How often a writer merges again because others were faster; each time one of them has published."""
 
 CLOCK_OFF = timedelta(minutes=5)
 """How far names may be ahead of the clock before it is said: each later one then follows them."""
-
-Compression = Literal["zstd", "snappy", "gzip", "lz4", "uncompressed"]
-
-
-@dataclass(frozen=True, slots=True)
-class ParquetOptions:
-    """How files are written. `row_group_rows` None leaves the size to the writer."""
-
-    compression: Compression = "zstd"
-    compression_level: int | None = None
-    row_group_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +98,7 @@ class Committer:
         with ExitStack() as runs:
             waiting = waiting_rows(self.store.workplace, family, facts, previous, runs)
             if not waiting and not self.staging.segments(stream):  # another run has published what waited
-                return [_summary(family.stream, facts, "unchanged", previous, [])]
+                return [summary_of(family.stream, facts, "unchanged", previous, [])]
             decision = self._decide(facts, previous, begun=bool(waiting))
             if decision.hold:
                 return self._hold(family, facts, previous, decision)
@@ -121,17 +113,28 @@ class Committer:
                 drop = hold_for_drop(facts, before, merged[stream].row_count + facts.filtered)
                 if drop:
                     return self._hold(family, facts, previous, replace(decision, hold=drop))
+            evolved = self._evolved(family, merged, ground)
+            if base and (frozen := hold_for_change(facts, news_of(evolved, base))):
+                return self._hold(family, facts, previous, replace(decision, hold=frozen))
             written: dict[str, Snapshot] = {}
             if not (base and all(_is_settled(m, merged, ground, decision) for m in family.members())):
                 ids = tuple(rows.run.id for rows in absorbed)
-                published = self._publish(family, facts, decision, merged, ground, ids)
+                published = self._publish(family, facts, decision, merged, evolved, ground, ids)
                 if published is None:
                     return None
                 written = published
             for rows in waiting:
                 rows.run.settle(stream)
             self.staging.settle(stream)
-            return self._summaries(family, facts, decision, merged, ground.befores, written)
+            return self._summaries(family, facts, decision, merged, evolved, ground.befores, written)
+
+    def _evolved(self, family: Family, merged: dict[str, Merged], ground: Ground) -> dict[str, Evolution]:
+        """How the columns of each dataset go on."""
+        names = [member.dataset for member in family.members()]
+        return {
+            name: evolution(ground.befores[name], merged[name].rows, self.staging.segments(name))
+            for name in names
+        }
 
     def _ground(self, family: Family, head: Head, base: Snapshot | None) -> Ground:
         """Finds what a family builds on."""
@@ -187,6 +190,7 @@ class Committer:
         facts: StreamFacts,
         decision: Decision,
         merged: dict[str, Merged],
+        evolved: dict[str, Evolution],
         ground: Ground,
         absorbed: tuple[str, ...],
     ) -> dict[str, Snapshot] | None:
@@ -202,26 +206,17 @@ class Committer:
             if member is not family.stream and own_before and is_settled:
                 files[member.dataset] = own_before.path
                 continue
-            info = SnapshotInfo(
-                run_id=self.run_id,
-                owner=member.owner,
-                created_at=moment.isoformat().replace("+00:00", "Z"),
-                load_method=decision.load_method,
-                row_count=result.row_count,
-                filtered=facts.filtered if member is family.stream else 0,
-                keys=member.keys,
-                replication_keys=facts.replication_keys,
-                origin=facts.origin,
-                account=facts.account,
-                tap=self.tap,
-                version=_version(facts, before),
-                base=own_before.path if own_before and decision.keeps_base else None,
-                absorbed=self._absorbed(member, before, absorbed) if member is family.stream else (),
-                children=files if member is family.stream else {},
-                json_columns=json_columns(result.rows),
-                bookmark=facts.bookmark if member is family.stream else None,
-                schema=family.schema if member is family.stream else None,
-            )
+            info = self._info(member, facts, decision, result, own_before, evolved[member.dataset], moment)
+            info = msgspec.structs.replace(info, version=_version(facts, before))
+            if member is family.stream:
+                info = msgspec.structs.replace(
+                    info,
+                    filtered=facts.filtered,
+                    absorbed=self._absorbed(member, before, absorbed),
+                    children=files,
+                    bookmark=facts.bookmark,
+                    schema=family.schema,
+                )
             temporary = self._write(member.dataset, result.rows, info)
             files[member.dataset] = path = paths.snapshot_path(member.dataset, name)
             finished.append((member.dataset, temporary))
@@ -230,6 +225,35 @@ class Committer:
             written[member.dataset] = self._checked(path, temporary, info)
         won = propose(self.store, family.stream.dataset, ground.head, name, self.run_id, finished)
         return written if won else None
+
+    def _info(
+        self,
+        member: Member,
+        facts: StreamFacts,
+        decision: Decision,
+        result: Merged,
+        before: Snapshot | None,
+        columns: Evolution,
+        moment: datetime,
+    ) -> SnapshotInfo:
+        """What a snapshot's footer says, but for what only a stream's own says."""
+        return SnapshotInfo(
+            run_id=self.run_id,
+            owner=member.owner,
+            created_at=moment.isoformat().replace("+00:00", "Z"),
+            load_method=decision.load_method,
+            row_count=result.row_count,
+            keys=member.keys,
+            replication_keys=facts.replication_keys,
+            origin=facts.origin,
+            account=facts.account,
+            tap=self.tap,
+            base=before.path if before and decision.keeps_base else None,
+            json_columns=json_columns(result.rows),
+            field_ids=columns.ids,
+            last_field_id=columns.last,
+            absent=columns.absent,
+        )
 
     def _absorbed(
         self, stream: Member, before: Snapshot | None, absorbed: tuple[str, ...]
@@ -243,7 +267,7 @@ class Committer:
     def _write(self, dataset: str, rows: pl.LazyFrame, info: SnapshotInfo) -> Path:
         """Encodes a snapshot into a private file."""
         temporary = self.staging.scratch(f"{dataset}.publish")
-        self._sink(rows, temporary, info.to_metadata())
+        write_parquet(rows, temporary, self.options, info.to_metadata(), info.field_ids)
         return temporary
 
     def _checked(self, path: str, file: Path, info: SnapshotInfo) -> Snapshot:
@@ -255,18 +279,6 @@ class Committer:
                 "were counted; nothing was published"
             )
         return snapshot
-
-    def _sink(self, rows: pl.LazyFrame, path: Path, metadata: dict[str, str]) -> None:
-        try:
-            written(rows).sink_parquet(
-                path,
-                compression=self.options.compression,
-                compression_level=self.options.compression_level,
-                row_group_size=self.options.row_group_rows,
-                metadata=metadata,
-            )
-        except OSError as error:
-            raise LakeError(f"{path.name} cannot be written ({error}): the latest snapshot stays") from error
 
     def _hold(
         self, family: Family, facts: StreamFacts, previous: Snapshot | None, decision: Decision
@@ -289,13 +301,13 @@ class Committer:
                 kept = f"{paths.INCOMPLETE}/{self.run_id}/{member.dataset}{paths.SUFFIX}"
                 temporary = self.staging.scratch(f"{member.dataset}.held")
                 united, _ = unite(segments)
-                self._sink(pl.concat(united).drop(ROW), temporary, {})
+                write_parquet(pl.concat(united).drop(ROW), temporary, self.options)
                 keep_aside(self.store, temporary, kept)
                 notes.append(f"the {member.rows_read} rows that arrived are kept in {kept}")
             if member is family.stream:
                 notes += family.notes
             latest = previous if member is family.stream else snapshots.latest(self.store, member.dataset)
-            summaries.append(_summary(member, facts, "held", latest, notes))
+            summaries.append(summary_of(member, facts, "held", latest, notes))
         return summaries
 
     def _summaries(
@@ -304,6 +316,7 @@ class Committer:
         facts: StreamFacts,
         decision: Decision,
         merged: dict[str, Merged],
+        evolved: dict[str, Evolution],
         befores: dict[str, Snapshot | None],
         written: dict[str, Snapshot],
     ) -> list[DatasetSummary]:
@@ -311,14 +324,14 @@ class Committer:
         for member in family.members():
             result, before = merged[member.dataset], befores[member.dataset]
             now = written.get(member.dataset)
-            notes = list(result.notes)
+            notes = [*result.notes, *evolved[member.dataset].notes()]
             if member is family.stream:
-                notes += [*decision.notes, *family.notes, *_vanished(family, before)]
+                notes += [*decision.notes, *family.notes, *vanished(family, before)]
                 if facts.proof == "unproven" and now:
                     notes.append("the stream gave no proof that it was read to its end")
                 if now and paths.snapshot_moment(now.name) - self.clock() > CLOCK_OFF:
                     notes.append(f"the clock is behind the names that are there: {now.name} is in the future")
-            summary = _summary(member, facts, "published" if now else "unchanged", now or before, notes)
+            summary = summary_of(member, facts, "published" if now else "unchanged", now or before, notes)
             summary.rows_added, summary.rows_updated, summary.rows_deleted = (
                 result.added,
                 result.updated,
@@ -328,13 +341,6 @@ class Committer:
             summary.base = before.path if before and decision.keeps_base else None
             summaries.append(summary)
         return summaries
-
-
-def _vanished(family: Family, before: Snapshot | None) -> list[str]:
-    """Names child datasets that the previous snapshot had and the schema has no more."""
-    had = before.info.children if before and before.info else {}
-    gone = sorted(had.keys() - {member.dataset for member in family.children})
-    return [f"{name} has no array in the schema any more: its latest stays as it was" for name in gone]
 
 
 def _next_name(family: Family, moment: datetime, newest: str) -> str:
@@ -376,22 +382,3 @@ def _version(facts: StreamFacts, before: Snapshot | None) -> int | None:
     if facts.version is not None and facts.proof != "open":
         return facts.version
     return before.info.version if before and before.info else None
-
-
-def _summary(
-    member: Member, facts: StreamFacts, status: Status, latest: Snapshot | None, notes: list[str]
-) -> DatasetSummary:
-    source = facts.owner.source
-    return DatasetSummary(
-        dataset=member.dataset,
-        stream=facts.owner.stream,
-        status=status,
-        path=latest.path if latest else None,
-        row_count=latest.row_count if latest else 0,
-        rows_read=member.rows_read,
-        rows_quarantined=member.rows_quarantined,
-        proof=facts.proof,
-        bytes=latest.size if latest else 0,
-        source=f"{source}_{facts.origin}" if source and facts.origin else source or facts.origin,
-        notes=notes,
-    )

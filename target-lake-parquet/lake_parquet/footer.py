@@ -31,6 +31,8 @@ class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """A snapshot's metadata. `children` names the child datasets' files that belong to it, by dataset.
 
     `filtered` counts the records of its run that a stream map's filter left out.
+    `field_ids` are the columns' ids in the file, `last_field_id` is the highest that the dataset ever gave,
+    `absent` names the columns that its run did not bring: they stay, null in new rows.
     `absorbed` are the runs whose rows, kept in staging when they ended early, it holds: none is merged twice.
     """
 
@@ -51,6 +53,9 @@ class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     absorbed: tuple[str, ...] = ()
     children: dict[str, str] = {}
     json_columns: tuple[str, ...] = ()
+    field_ids: dict[str, int] = {}
+    last_field_id: int = 0
+    absent: tuple[str, ...] = ()
     bookmark: Any = None
     schema: Any = None
 

@@ -3,6 +3,7 @@
 The rules stand in `docs/lake-format.md`; each hold names what happened and the setting that accepts it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -23,6 +24,7 @@ class StreamFacts:
     `filtered` how many records a stream map's filter left out,
     `covered` the input line of the last STATE that holds its bookmark: later rows will be read again,
     `reads_anew` our taps' word that they read everything and say so at the end,
+    `on_schema_change` whether columns may differ from those of the previous snapshot,
     `hold` why the run itself found that its rows must not be published.
     """
 
@@ -38,6 +40,7 @@ class StreamFacts:
     load_method: LoadMethod = "auto"
     on_incomplete: Literal["hold", "publish"] = "hold"
     max_row_drop: float | None = None
+    on_schema_change: Literal["evolve", "freeze"] = "evolve"
     hard_delete: bool = True
     bookmark: Any = None
     account: str | None = None
@@ -210,6 +213,16 @@ def hold_for_drop(facts: StreamFacts, rows_before: int, rows_after: int) -> str 
     return (
         f"rows fell from {rows_before} to {rows_after}, and max_row_drop is {limit:g}: "
         "if the source really lost them, set max_row_drop to 1"
+    )
+
+
+def hold_for_change(facts: StreamFacts, news: Sequence[str]) -> str | None:
+    """Refuses a snapshot whose columns differ from the previous one's, where the stream's are frozen."""
+    if facts.on_schema_change != "freeze" or not news:
+        return None
+    return (
+        f"the columns changed ({'; '.join(news)}), and on_schema_change is freeze: "
+        "set it to evolve for one run to accept them"
     )
 
 

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from lake_parquet import paths
-from lake_parquet.commit import Committer, ParquetOptions
+from lake_parquet.commit import Committer
 from lake_parquet.deadruns import dead_runs
 from lake_parquet.errors import LakeError
 from lake_parquet.family import Family
 from lake_parquet.journal import StagedFamily
+from lake_parquet.parquet_files import ParquetOptions
 from lake_parquet.runs import DatasetSummary, RunRecord, write_run
 from lake_parquet.staging import Staging
 from lake_parquet.store import Store

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from singer_sdk import typing as th
 
-from lake_parquet.commit import ParquetOptions
 from lake_parquet.errors import UsageError
+from lake_parquet.parquet_files import ParquetOptions
 from lake_parquet.paths import DATASET_TEMPLATE, SEPARATOR, check_template
 from lake_parquet.policy import LoadMethod
 from target_lake_parquet.batch_files import BatchError, local_path
@@ -109,6 +109,15 @@ _STREAM_SETTINGS = (
         title="Largest drop in rows",
         description="Share of rows that a full snapshot may lose against the previous one before it is held, "
         "0 to 1. Unset: 0.05 for streams that give no proof of their end, no limit for the others.",
+    ),
+    th.Property(
+        "on_schema_change",
+        th.StringType,
+        default="evolve",
+        allowed_values=["evolve", "freeze"],
+        title="Changed columns",
+        description="Columns that differ from the latest snapshot's: `evolve` adds, widens and keeps them as "
+        "need be, `freeze` holds the stream until you accept them.",
     ),
     th.Property(
         "hard_delete",
@@ -307,6 +316,7 @@ class StreamSettings:
     max_bad_records: int | None = None
     on_incomplete: Literal["hold", "publish"] = "hold"
     max_row_drop: float | None = None
+    on_schema_change: Literal["evolve", "freeze"] = "evolve"
     hard_delete: bool = True
     validate_records: bool = False
     add_record_metadata: bool = False

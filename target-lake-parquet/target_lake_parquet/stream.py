@@ -282,6 +282,7 @@ class Stream:
             load_method=self.settings.load_method,
             on_incomplete=self.settings.on_incomplete,
             max_row_drop=self.settings.max_row_drop,
+            on_schema_change=self.settings.on_schema_change,
             hard_delete=self.settings.hard_delete,
             bookmark=bookmark,
             account=self.account,

@@ -13,10 +13,10 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
-from lake_parquet.commit import ParquetOptions
 from lake_parquet.errors import LakeError
 from lake_parquet.footer import Owner
 from lake_parquet.local_store import LocalStore
+from lake_parquet.parquet_files import ParquetOptions
 from tests.lake.writer import ITEMS, Writer, frame
 
 SCHEMA = {"id": pl.Int64, "v": pl.String}

@@ -9,9 +9,10 @@ from typing import Any
 import polars as pl
 
 from lake_parquet import Lake, paths
-from lake_parquet.commit import Committer, ParquetOptions
+from lake_parquet.commit import Committer
 from lake_parquet.family import Family, Member
 from lake_parquet.footer import Owner
+from lake_parquet.parquet_files import ParquetOptions
 from lake_parquet.policy import StreamFacts
 from lake_parquet.runs import DatasetSummary
 from lake_parquet.staging import ROW, Staging

@@ -336,6 +336,15 @@ def test_max_row_drop_is_the_share_of_rows_that_may_go(place: Place) -> None:
     assert place.rows("s") == [{"id": 1, "n": "a"}]
 
 
+def test_on_schema_change_may_freeze_the_columns(place: Place) -> None:
+    place.good(HEAD, ONE)
+    more = [schema("s", {"id": KEY, "n": STRING, "more": STRING}), record("s", id=1, n="a", more="b")]
+    assert place.run(*more, on_schema_change="freeze").code == 1
+    assert place.rows("s") == [{"id": 1, "n": "a"}]
+    place.good(*more, on_schema_change="evolve")
+    assert place.rows("s") == [{"id": 1, "n": "a", "more": "b"}]
+
+
 @pytest.mark.parametrize("declared", [{"_sdc_deleted_at": MOMENT}, {}], ids=["declared", "in records only"])
 def test_hard_delete_removes_marked_rows_or_keeps_them(place: Place, declared: dict[str, Any]) -> None:
     marked = record("s", id=1, _sdc_deleted_at="2026-01-01T00:00:00Z")
