@@ -27,7 +27,6 @@ class Seen:
     def __init__(self, limit: int = REMEMBERED) -> None:
         self._limit = limit
         self._rows: OrderedDict[Any, Any] = OrderedDict()
-        self.repeats = 0
 
     def new(self, rows: Iterable[Row], id_of: str, version_of: str | None) -> list[Row]:
         """Return the rows that did not come before; one with another version (its time of change) is new."""
@@ -35,7 +34,6 @@ class Seen:
         for row in rows:
             key, version = row.get(id_of), row.get(version_of) if version_of else None
             if key is not None and key in self._rows and self._rows[key] == version:
-                self.repeats += 1
                 continue
             fresh.append(row)
             if key is not None:
