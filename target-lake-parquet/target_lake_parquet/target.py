@@ -103,7 +103,8 @@ class TargetLakeParquet(Target):
         stopped = Interrupted(signal.Signals(signum))
         if may_unwind(frame):
             raise stopped
-        self.run.give_up(stopped)
+        if run := getattr(self, "run", None):  # else it is being opened, and leaves what a kill leaves
+            run.give_up(stopped)
         os._exit(tell(stopped, self.logger))
 
     @classmethod

@@ -64,6 +64,16 @@ def test_a_fault_while_the_journal_is_replaced_leaves_what_it_names(zygote: Zygo
     assert judge.sweep([ERRORS[1], *SIGNALS], journal).broken == []
 
 
+@pytest.mark.parametrize("name", ["append", "recovers the same"])
+def test_a_signal_while_polars_works_stops_the_run_and_loses_nothing(
+    zygote: Zygote, tmp_path: Path, name: str
+) -> None:
+    judge = Judge(zygote, tmp_path / "one", SCENARIOS[name])
+    points = [point for point in judge.points if point.path.endswith((".publish", ".segment"))]
+    found = judge.sweep(list(SIGNALS), points[:: max(1, len(points) // 6)])
+    assert (found.broken, found.hit > 0) == ([], True)
+
+
 def test_a_signal_at_any_time_loses_and_doubles_nothing(zygote: Zygote, tmp_path: Path) -> None:
     judge = Judge(zygote, tmp_path / "one", SCENARIOS["two streams"])
     found = judge.sweep_times(3, random.Random())  # noqa: S311 - when to strike is no secret
