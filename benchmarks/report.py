@@ -226,6 +226,7 @@ def document(figures: Figures) -> str:
         .read_text(encoding="utf-8")
         .format(
             tables=tables(figures),
+            shopify=(Path(__file__).parent / "shopify_section.md").read_text(encoding="utf-8").rstrip(),
             duties=table(["tool", "what its time buys"], [[tool.title, tool.duties] for tool in TOOLS]),
             versions=_peer_versions(figures),
             shares=shares,

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import cases, measure, streams, tools
+from benchmarks import cases, measure, shopify, streams, tools
+from tests.emulators.shopify import ShopifyServer
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = sorted(streams.KINDS)
@@ -181,3 +182,39 @@ def test_the_peak_of_reading_is_told_beside_a_whole_run(tmp_path: Path) -> None:
     )
     assert 50 < json.loads(told.read_text())["reading_peak_mb"] <= cost.peak_mb
     assert len(list((tmp_path / "lake/raw/bench_narrow").glob("*.parquet"))) == 1
+
+
+# ---- tap-shopify
+
+SHOP_NAME = """
+import json, sys, urllib.request
+import requests
+url = "https://acme.myshopify.com/admin/api/2025-07/shop.json"
+headers = {"X-Shopify-Access-Token": sys.argv[1]}
+with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as response:
+    print(json.load(response)["shop"]["name"], requests.get(url, headers=headers).json()["shop"]["name"])
+"""
+
+
+def test_a_program_that_knows_no_other_address_is_led_to_the_emulator() -> None:
+    with ShopifyServer(shop=shopify.SHOP, token=shopify.TOKEN, orders=1, customers=1, products=1) as server:
+        env = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT / "benchmarks" / "redirect"),
+            "BENCH_SHOPIFY_PORT": server.url.rpartition(":")[2],
+        }
+        command = [sys.executable, "-c", SHOP_NAME, shopify.TOKEN]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+
+    assert done.stdout == "Acme Acme\n"
+
+
+def test_the_section_tells_ratios_and_whether_bars_are_met() -> None:
+    pairs = [(measure.Cost(2, 1, 50), measure.Cost(24, 13, 70))]
+    text = shopify.section(1_000, pairs, [(1, 3.0), (1, 5.0), (1, 4.5)], "Measured.")
+
+    assert "| **tap-shopify** | 2.0 | 1.0 | 50 | 1 | 1 |" in text
+    assert "| singer-io's tap-shopify | 24.0 | 13.0 | 70 | 12.0 | 13.0 |" in text
+    assert "at least 10 times as fast as singer-io's tap: met." in text
+    assert "takes 4.50 times as long" in text
+    assert "at most 4: missed." in text

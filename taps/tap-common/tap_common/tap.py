@@ -225,6 +225,7 @@ class CommonTap(Tap, abc.ABC):
             catalog=Catalog.from_dict(cli.read_catalog(catalog)) if catalog else None,
         )
         tap.logger.debug("Settings given: %s", clean(", ".join(sorted(tap.given))))
+        cli.calm_collector()
         tap.sync_all()
 
     def _handle_termination(self, signum: int, frame: object) -> None:

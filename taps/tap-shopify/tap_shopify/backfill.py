@@ -120,6 +120,8 @@ class Backfill:
             return True
         if self.count is not None:
             return self.count(search)[0] >= WORTH
+        if self.windows.field is None:
+            return False  # what is neither counted nor bounded is some setting or other: a page or two
         start = since or self.windows.opened
         return start is None or self.windows.progress.started_at - start >= WIDE
 

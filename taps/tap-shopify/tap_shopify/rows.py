@@ -30,7 +30,8 @@ logger = logging.getLogger("tap-shopify")
 
 def number_of(gid: str) -> int:
     """Return the number in a gid: 7 in `gid://shopify/Order/7`, also where parameters follow it."""
-    return int(gid.rsplit("/", 1)[1].partition("?")[0])
+    tail = gid.rpartition("/")[2]
+    return int(tail if tail.isdecimal() else tail.partition("?")[0])
 
 
 def type_of(gid: str) -> str:
@@ -82,7 +83,9 @@ class Shape:
             if column.columns
         )
         self.inner = [
-            (column, shape) for column, shape in inner if column.nodes or column.limit or shape.does_something
+            (column.name, column, column.nodes, column.limit, shape)
+            for column, shape in inner
+            if column.nodes or column.limit or shape.does_something
         ]
 
     def _to(self, column: Column) -> tuple[Column, ...]:
@@ -102,18 +105,21 @@ class Shape:
         for name in self.integers:
             if type(value := row.get(name)) is str:
                 row[name] = int(value)
-        for column, shape in self.inner:
-            if (value := row.get(column.name)) is None:
+        for name, column, is_connection, limit, shape in self.inner:
+            if (value := row.get(name)) is None:
                 continue
-            if column.nodes:
+            if is_connection:
                 page, value = value["pageInfo"], value["nodes"]
-                row[column.name] = value
+                row[name] = value
                 if page["hasNextPage"]:
                     left.append(Remainder(owner, self._to(column), shape, value, page["endCursor"]))
-            elif column.limit is not None and len(value) >= column.limit:
+            elif limit is not None and len(value) >= limit:
                 value.clear()
                 left.append(Remainder(owner, self._to(column), shape, value, None))
-            for item in value if isinstance(value, list) else (value,):
+            if type(value) is not list:
+                shape.apply(value, left, owner)
+                continue
+            for item in value:
                 shape.apply(item, left, owner)
 
 
