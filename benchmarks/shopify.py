@@ -30,6 +30,7 @@ import msgspec
 import tap_shopify
 from benchmarks import tools
 from benchmarks.measure import Cost, Failed, cpu_ratio, median, ratio, run
+from tap_common.cli import calm_collector
 from tap_common.emit import LineWriter
 from tap_shopify.bulk_query import BulkQuery
 from tap_shopify.graphql import Query
@@ -189,6 +190,7 @@ def emission(lines: list[bytes], port: str, rounds: int) -> list[tuple[float, fl
     tap = TapShopify(config={"shop_domain": f"127.0.0.1:{port}", "access_token": TOKEN})
     stream = cast("ShopifyStream", tap.streams["orders"])
     nested, size = BulkQuery(our_query()).nested, sum(map(len, lines))
+    calm_collector()  # as the command does
 
     def bare() -> None:
         for line in lines:

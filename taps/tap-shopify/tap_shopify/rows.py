@@ -116,10 +116,7 @@ class Shape:
             elif limit is not None and len(value) >= limit:
                 value.clear()
                 left.append(Remainder(owner, self._to(column), shape, value, None))
-            if type(value) is not list:
-                shape.apply(value, left, owner)
-                continue
-            for item in value:
+            for item in value if type(value) is list else (value,):
                 shape.apply(item, left, owner)
 
 
