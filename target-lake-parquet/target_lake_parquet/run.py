@@ -41,6 +41,7 @@ from target_lake_parquet.messages import (
     read_messages,
 )
 from target_lake_parquet.pace import Pace
+from target_lake_parquet.progress import Progress, standings
 from target_lake_parquet.proof import LastState, is_incremental, proof_of
 from target_lake_parquet.settings import Settings
 from target_lake_parquet.state import States
@@ -103,6 +104,9 @@ class Run:
         self._state_at = -1
         self._waiting = 0
         self._is_cut = False
+        self.progress = Progress(
+            logger, settings.progress_seconds, lambda: standings(self.streams, self.staging)
+        )
 
     def _take_up_dead_runs(self) -> None:
         """Publishes what earlier runs left durable, before anything of this one is merged."""
@@ -116,6 +120,7 @@ class Run:
 
     def read(self, source: BinaryIO) -> Counter[str]:
         """Reads the whole input into staging; returns how many messages of each type it held."""
+        self.progress.start()
         read = read_messages(source, self.settings.max_line_bytes, self.settings.max_depth)
         messages = unpack(read, self.settings, self.lines)
         for message in self.maps.apply(messages) if self.maps else messages:
@@ -256,6 +261,7 @@ class Run:
         self.quarantine.sync()
         self._ask_maps()
         for stream in self.streams.values():
+            self.progress.publishing = stream.dataset()
             self.record.datasets += self._commit(stream)
         missing = [one for one in self.record.datasets if one.status in ("held", "failed")]
         sources = {stream.owner.source for stream in self.streams.values()}
@@ -370,6 +376,7 @@ class Run:
         self.quarantine.close()
 
     def _tell(self) -> None:
+        self.progress.stop()
         self.record.finished_at = _text(datetime.now(UTC))
         write_run(self.store, self.record)
         self.staging.close()

@@ -223,6 +223,14 @@ SETTINGS = th.PropertiesList(
         "have come since the last one.",
     ),
     th.Property(
+        "progress_seconds",
+        th.IntegerType(minimum=0),
+        default=60,
+        title="Seconds between progress lines",
+        description="How often a log line tells of each stream that moves: rows, rows a second, durable up "
+        "to what bookmark. A terminal shows it live; 0: neither.",
+    ),
+    th.Property(
         "single_writer",
         th.BooleanType,
         default=False,
@@ -336,6 +344,7 @@ class Settings:
     max_line_bytes: int
     checkpoint_seconds: int
     checkpoint_bytes: int
+    progress_seconds: int
     max_depth: int
     unknown_messages: Literal["fail", "ignore"]
     batch_roots: tuple[Path, ...]
@@ -377,6 +386,7 @@ def read_settings(config: Mapping[str, Any], environ: Mapping[str, str]) -> Sett
         max_line_bytes=int(given.get("max_line_mb", 64)) * 2**20,
         checkpoint_seconds=int(given.get("checkpoint_seconds", 60)),
         checkpoint_bytes=int(given.get("checkpoint_mb", 256)) * 2**20,
+        progress_seconds=int(given.get("progress_seconds", 60)),
         max_depth=int(given.get("max_depth", MAX_DEPTH)),
         unknown_messages=given.get("unknown_messages", "fail"),
         batch_roots=tuple(map(_batch_root, given.get("batch_roots", []))),

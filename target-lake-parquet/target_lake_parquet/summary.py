@@ -4,8 +4,6 @@ import logging
 import sys
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from lake_parquet.errors import printable
 from lake_parquet.prune import Weight
@@ -64,9 +62,11 @@ def lake_sentence(weight: Weight) -> str:
 
 def print_table(run: RunRecord) -> None:
     """Prints the run as a table where stderr is a terminal; a runner's log has the lines already."""
-    console = Console(stderr=True)
     if not sys.stderr.isatty() or not run.datasets:
         return
+    from rich.console import Console  # noqa: PLC0415 - for terminals alone
+    from rich.table import Table  # noqa: PLC0415
+
     table = Table(
         title=f"run {run.run_id}: {run.status}",
         title_justify="left",
@@ -92,4 +92,4 @@ def print_table(run: RunRecord) -> None:
             readable_bytes(one.bytes),
             one.path.rpartition("/")[2] if one.path else "-",
         )
-    console.print(table)
+    Console(stderr=True).print(table)

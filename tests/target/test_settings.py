@@ -1,6 +1,7 @@
 """Each setting that `--about` lists, and the effect it has. A setting without such a test fails."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,18 @@ def test_checkpoint_seconds_sets_how_often_a_state_is_printed(place: Place) -> N
 def test_checkpoint_mb_has_a_state_printed_after_so_much_input(place: Place) -> None:
     assert len(states_of(place, checkpoint_mb=1)) == 2
     assert len(states_of(place, checkpoint_mb=3)) == 1
+
+
+def test_progress_seconds_sets_how_often_a_line_tells_how_far_the_run_is(place: Place) -> None:
+    for seconds, told in ((1, True), (0, False)):
+        argv = ("target-lake-parquet", "--config", place.configured(progress_seconds=seconds))
+        with place.feeding(*argv) as process:
+            process.feed(f"{HEAD}\n{ONE}\n".encode())
+            time.sleep(1.5)
+            process.feed(f"{TWO}\n".encode())
+            ended = process.end()
+        assert ended.code == 0, ended.err
+        assert ("Reading s: 1 rows" in ended.err) is told
 
 
 def test_lake_root_is_where_the_lake_stands(place: Place) -> None:
