@@ -1,7 +1,6 @@
 """The commands that look after the lake: `check`, `verify`, `prune`, `recover`."""
 
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatchcase
 
 import click
 import msgspec
@@ -9,7 +8,7 @@ import msgspec
 from lake_parquet import prune, render
 from lake_parquet.cli_options import Age, Share, dataset_argument, open_lake, options
 from lake_parquet.health import ALARMS, Limits
-from lake_parquet.overview import look_at, look_at_runs
+from lake_parquet.overview import Overview, look_around
 from lake_parquet.readable import plural, readable_bytes
 from lake_parquet.recover import recover
 from lake_parquet.render import Rows
@@ -25,10 +24,23 @@ ALARM = 1
 @click.option(
     "--max-drop", type=Share(), default="50%", show_default=True, help="A larger loss of rows is an alarm."
 )
+@click.option(
+    "--max-quarantined",
+    type=click.IntRange(0),
+    metavar="N",
+    help="More bad records put aside by a dataset's last run are an alarm. Unset: none are.",
+)
 @click.option("--ignore", multiple=True, metavar="PATTERN", help="Leave these datasets out; may be repeated.")
 @options
 def check_lake(
-    pattern: str, max_age: timedelta, max_drop: float, ignore: tuple[str, ...], lake: str, *, as_json: bool
+    pattern: str,
+    max_age: timedelta,
+    max_drop: float,
+    max_quarantined: int | None,
+    ignore: tuple[str, ...],
+    lake: str,
+    *,
+    as_json: bool,
 ) -> None:
     """For cron: be silent, or fail with a line an alarm.
 
@@ -36,18 +48,12 @@ def check_lake(
     was held or failed in its last run, holds stub data, cannot be read, or is not there at all.
     """
     found = open_lake(lake)
-    listing = found.listing(pattern)
-    for one in ignore:
-        listing = {name: names for name, names in listing.items() if not fnmatchcase(name, one)}
-    now = datetime.now(UTC)
-    seen = look_at_runs(found, pattern, list(listing), now)
-    seen.never = [one for one in seen.never if not any(fnmatchcase(one.dataset, each) for each in ignore)]
-    overviews = look_at(found, listing, seen, Limits(max_age, max_drop), now)
+    overviews, _ = look_around(found, pattern, Limits(max_age, max_drop), datetime.now(UTC), ignore)
     alarms = [
         {"dataset": one.dataset, "alarm": note.kind, "text": note.text}
         for one in overviews
         for note in one.notes
-        if note.kind in ALARMS
+        if note.kind in ALARMS or (note.kind == "quarantine" and _is_above(one, max_quarantined))
     ]
     if not overviews:
         alarms = [{"dataset": pattern, "alarm": "missing", "text": "no dataset matches"}]
@@ -57,6 +63,10 @@ def check_lake(
         render.show_lines(f"{one['alarm']}: {one['dataset']}: {one['text']}" for one in alarms)
     if alarms:
         raise click.exceptions.Exit(ALARM)
+
+
+def _is_above(one: Overview, limit: int | None) -> bool:
+    return limit is not None and one.last_run is not None and one.last_run.rows_quarantined > limit
 
 
 @click.command("verify")
@@ -118,6 +128,12 @@ def verify_lake(pattern: str, lake: str, *, as_json: bool) -> None:
     metavar="AGE",
     help="Rows kept aside in .incomplete go too, if older.",
 )
+@click.option(
+    "--quarantine",
+    type=Age(),
+    metavar="AGE",
+    help="Bad records put aside in .quarantine go too, if older.",
+)
 @click.option("--yes", is_flag=True, help="Remove. Without it nothing is removed, only listed.")
 @options
 def prune_lake(  # noqa: PLR0913 - one parameter an option
@@ -126,6 +142,7 @@ def prune_lake(  # noqa: PLR0913 - one parameter an option
     keep_daily: int,
     grace: timedelta,
     incomplete: timedelta | None,
+    quarantine: timedelta | None,
     lake: str,
     *,
     yes: bool,
@@ -138,11 +155,14 @@ def prune_lake(  # noqa: PLR0913 - one parameter an option
     found = open_lake(lake)
     now = datetime.now(UTC)
     going = prune.plan(found, pattern, prune.Policy(keep_last, keep_daily), now, grace)
-    aside = prune.kept_aside_before(found, now - incomplete) if incomplete is not None else []
+    aside = prune.began_before(found.kept_aside(), now - incomplete) if incomplete is not None else []
+    bad = prune.began_before(found.quarantined(), now - quarantine) if quarantine is not None else []
     if yes:
         prune.remove(found, going)
         for run in aside:
             found.remove_kept_aside(run)
+        for run in bad:
+            found.remove_quarantined(run)
     size = sum(one.bytes for one in going)
     if as_json:
         render.show_json(
@@ -151,18 +171,20 @@ def prune_lake(  # noqa: PLR0913 - one parameter an option
                 "bytes": size,
                 "snapshots": [{"path": one.path, "bytes": one.bytes} for one in going],
                 "incomplete": aside,
+                "quarantine": bad,
             }
         )
         return
     table = Rows(render.columns("snapshot, >size"))
     for one in going:
         table.add(one.path, readable_bytes(one.bytes))
-    for run in aside:
-        table.add(f".incomplete/{run}", "")
+    for folder in [*(f".incomplete/{run}" for run in aside), *(f".quarantine/{run}" for run in bad)]:
+        table.add(folder, "")
     if table.rows:
         table.show()
     what = f"{plural(len(going), 'snapshot')}, {readable_bytes(size)}"
     what += f", and the rows that {plural(len(aside), 'run')} kept aside" if aside else ""
+    what += f", and the bad records of {plural(len(bad), 'run')}" if bad else ""
     render.say(f"Removed {what}." if yes else f"{what} may go; nothing was removed: --yes removes.")
 
 

@@ -14,7 +14,7 @@ from lake_parquet.cli_options import Age, Share, dataset_argument, open_lake, op
 from lake_parquet.column_types import drift, type_name
 from lake_parquet.diff import Diff
 from lake_parquet.health import KINDS, Limits, age_at
-from lake_parquet.overview import Overview, look_at, look_at_runs
+from lake_parquet.overview import Overview, look_around
 from lake_parquet.readable import plural, readable_bytes, readable_time, sparkline
 from lake_parquet.render import Rows
 from lake_parquet.runs import DatasetSummary, RunRecord
@@ -49,17 +49,15 @@ def list_datasets(pattern: str, max_age: timedelta, max_drop: float, lake: str, 
     PATTERN such as '*_orders' or 'acme_*' picks some. Grouped by tenant and source, the odd ones first.
     """
     found = open_lake(lake)
-    listing = found.listing(pattern)
     now = datetime.now(UTC)
-    seen = look_at_runs(found, pattern, list(listing), now)
-    overviews = look_at(found, listing, seen, Limits(max_age, max_drop), now)
+    overviews, newest = look_around(found, pattern, Limits(max_age, max_drop), now)
     if flags["as_json"]:
         render.show_json([_plain(one) for one in overviews])
         return
     if not overviews:
         render.say(f"The lake at {lake} is empty." if pattern == "*" else f"No dataset matches {pattern!r}.")
         return
-    render.say(_headline(lake, overviews, seen.newest, now))
+    render.say(_headline(lake, overviews, newest, now))
     is_cut = render.on_terminal() and not flags["every"] and len(overviews) > TERMINAL_ROWS
     shown = sorted(overviews, key=lambda one: one.rank)[:TERMINAL_ROWS] if is_cut else overviews
     _show_datasets([one for one in overviews if one in shown] if is_cut else overviews, now)
@@ -344,4 +342,5 @@ def _of_run(one: DatasetSummary) -> tuple[str, ...]:
         _changes(one.rows_added, one.rows_updated, one.rows_deleted) if one.status == "published" else ""
     )
     rows, read = f"{one.row_count:,}", f"{one.rows_read:,}"
-    return (one.dataset, one.status, rows, read, changes, one.notes[0] if one.notes else "")
+    notes = [f"{one.rows_quarantined:,} in quarantine"] if one.rows_quarantined else []
+    return (one.dataset, one.status, rows, read, changes, "; ".join([*notes, *one.notes[:1]]))

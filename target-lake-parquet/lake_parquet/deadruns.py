@@ -228,16 +228,16 @@ def live_runs(root: Path) -> list[str]:
     return live
 
 
-def kept_aside(store: Store) -> list[str]:
-    """The runs whose rows were kept aside in `.incomplete`, the oldest first."""
-    return store.folders(paths.INCOMPLETE)
+def kept_aside(store: Store, where: str = paths.INCOMPLETE) -> list[str]:
+    """The runs whose rows were kept aside in `.incomplete`, or in `.quarantine`, the oldest first."""
+    return store.folders(where)
 
 
-def remove_kept_aside(store: Store, run_id: str) -> None:
+def remove_kept_aside(store: Store, run_id: str, where: str = paths.INCOMPLETE) -> None:
     """Removes the rows that a run kept aside."""
-    if run_id not in kept_aside(store):
+    if run_id not in kept_aside(store, where):
         return
-    folder = f"{paths.INCOMPLETE}/{run_id}"
+    folder = f"{where}/{run_id}"
     for inner in ("", *(f"/{name}" for name in store.folders(folder))):
         for name in store.files(folder + inner):
             store.delete(f"{folder}{inner}/{name}")

@@ -15,7 +15,7 @@ from lake_parquet.snapshots import Snapshot
 Kind = Literal["unreadable", "failed", "held", "stale", "drop", "stub", "cut", "quarantine", "drift"]
 
 KINDS: dict[Kind, str] = {
-    "unreadable": "the latest file is no Parquet",
+    "unreadable": "the latest file is no Parquet, or the folder holds a link or a pipe",
     "failed": "the last run that named the dataset could not load it",
     "held": "the last run that named the dataset kept its rows aside",
     "stale": "no run has read it successfully for longer than `--max-age`",
@@ -92,8 +92,14 @@ def notes_of_run(last: DatasetSummary | None) -> list[Note]:
     if last.proof == "open":
         notes.append(Note("cut", "the last run was cut short; what arrived was merged"))
     if last.rows_quarantined:
-        notes.append(Note("quarantine", f"{last.rows_quarantined:,} bad rows were put aside"))
+        notes.append(Note("quarantine", _put_aside(last)))
     return notes
+
+
+def _put_aside(last: DatasetSummary) -> str:
+    """How many bad rows, and where they are, as the run noted it."""
+    noted = next((note for note in last.notes if "/" + last.dataset + ".jsonl" in note), None)
+    return noted or f"{last.rows_quarantined:,} bad rows were put aside"
 
 
 def _of_age(age: timedelta, limits: Limits) -> list[Note]:

@@ -50,6 +50,10 @@ class Lake:
         """The datasets that match, in order, each with its snapshots' file names, the oldest first."""
         return snapshots.listing(self.store, pattern)
 
+    def survey(self, pattern: str = "*") -> tuple[dict[str, list[str]], dict[str, str]]:
+        """As `listing`, and of each dataset whose folder cannot be listed, why not."""
+        return snapshots.survey(self.store, pattern)
+
     def names(self, dataset: str) -> list[str]:
         """The file names of a dataset's snapshots, the oldest first; never empty.
 
@@ -213,9 +217,17 @@ class Lake:
         """The runs whose rows were kept aside in `.incomplete`, the oldest first."""
         return kept_aside(self.store)
 
+    def quarantined(self) -> list[str]:
+        """The runs that put bad records aside in `.quarantine`, the oldest first."""
+        return kept_aside(self.store, paths.QUARANTINE)
+
     def remove_kept_aside(self, run_id: str) -> None:
         """Removes the rows that a run kept aside."""
         remove_kept_aside(self.store, run_id)
+
+    def remove_quarantined(self, run_id: str) -> None:
+        """Removes the bad records that a run put aside."""
+        remove_kept_aside(self.store, run_id, paths.QUARANTINE)
 
     def run(self, run_id: str) -> dict[str, Snapshot]:
         """The snapshots that belong together after a run, by dataset: what it published, and what it left.

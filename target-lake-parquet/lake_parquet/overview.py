@@ -57,13 +57,32 @@ class Overview(msgspec.Struct, kw_only=True):
 class Seen(msgspec.Struct):
     """What the run records say: of each dataset its last run, and when it was last read well.
 
-    `never` are datasets without a snapshot that a run of the last days held or failed.
+    `never` are datasets without a snapshot to look at.
     """
 
     newest: RunRecord | None = None
     last: dict[str, DatasetSummary] = {}
     read_at: dict[str, str] = {}
     never: list[Overview] = []
+
+
+def look_around(
+    lake: Lake, pattern: str, limits: Limits, now: datetime, ignore: Sequence[str] = ()
+) -> tuple[list[Overview], RunRecord | None]:
+    """One overview a dataset that matches `pattern` and none of `ignore`, and the newest run.
+
+    Grouped by tenant and source, in a group the worst first.
+    """
+
+    def wanted(dataset: str) -> bool:
+        return not any(fnmatchcase(dataset, one) for one in ignore)
+
+    listing, broken = lake.survey(pattern)
+    listing = {name: names for name, names in listing.items() if wanted(name)}
+    seen = look_at_runs(lake, pattern, [*listing, *broken], now)
+    seen.never += [_unlistable(name, why, seen, now) for name, why in broken.items()]
+    seen.never = [one for one in seen.never if wanted(one.dataset)]
+    return look_at(lake, listing, seen, limits, now), seen.newest
 
 
 def look_at_runs(lake: Lake, pattern: str, datasets: Sequence[str], now: datetime) -> Seen:
@@ -101,6 +120,21 @@ def _never(run: RunRecord, one: DatasetSummary) -> Overview:
         last_run=one,
         path=None,
         notes=notes_of_run(one),
+    )
+
+
+def _unlistable(dataset: str, why: str, seen: Seen, now: datetime) -> Overview:
+    """A dataset whose folder holds what nobody may follow."""
+    last = seen.last.get(dataset)
+    read_at = seen.read_at.get(dataset, now.isoformat())
+    return Overview(
+        dataset=dataset,
+        source=last.source if last else None,
+        created_at=read_at,
+        read_at=read_at,
+        last_run=last,
+        path=None,
+        notes=[Note("unreadable", why)],
     )
 
 

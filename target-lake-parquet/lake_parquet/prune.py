@@ -140,7 +140,7 @@ def remove(lake: Lake, candidates: Sequence[Candidate]) -> None:
         lake.remove(one.dataset, one.name)
 
 
-def kept_aside_before(lake: Lake, moment: datetime) -> list[str]:
-    """The runs that began before `moment` and whose rows were kept aside in `.incomplete`."""
-    began = {run: paths.run_moment(run) for run in lake.kept_aside()}
+def began_before(runs: Sequence[str], moment: datetime) -> list[str]:
+    """Those of `runs` that began before `moment`."""
+    began = {run: paths.run_moment(run) for run in runs}
     return [run for run, at in began.items() if at is not None and at < moment]

@@ -60,6 +60,22 @@ def listing(store: Store, pattern: str = "*") -> dict[str, list[str]]:
     return {dataset: snapshots for dataset, snapshots in found.items() if snapshots}
 
 
+def survey(store: Store, pattern: str = "*") -> tuple[dict[str, list[str]], dict[str, str]]:
+    """As `listing`, and of each folder that cannot be listed, why not: one of them hides no other."""
+    found: dict[str, list[str]] = {}
+    broken: dict[str, str] = {}
+    for dataset in store.folders(paths.RAW):
+        if not fnmatchcase(dataset, pattern):
+            continue
+        try:
+            found[dataset] = names(store, dataset)
+        except LakeError as error:
+            broken[dataset] = str(error)
+        except OSError as error:
+            broken[dataset] = f"its folder cannot be listed ({error.strerror or error}): mend its permissions"
+    return {dataset: snapshots for dataset, snapshots in found.items() if snapshots}, broken
+
+
 def names(store: Store, dataset: str) -> list[str]:
     """The file names of a dataset's finished snapshots, the oldest first."""
     return [name for name in store.files(f"{paths.RAW}/{dataset}") if paths.is_snapshot(name)]

@@ -17,6 +17,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from lake_parquet import Lake
 from tests.emulators.shopify import ShopifyServer, TokenBucket
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -214,3 +215,14 @@ def test_a_plugin_tells_of_itself(project: Project) -> None:
     code, out, log = project.meltano("invoke", "tap-shopify", "--about")
     assert code == 0, log
     assert out.startswith("Name: tap-shopify\n")
+
+
+def test_meltano_prunes_the_lake_and_never_the_latest(project: Project) -> None:
+    Lake(project.lake).write_records("acme_budget", [{"month": "2026-01", "amount": 1}])
+    (latest,) = (project.lake / "raw/acme_budget").iterdir()
+    for day in range(1, 10):
+        shutil.copy(latest, latest.with_name(f"2026010{day}T000000000000Z.parquet"))
+    log = project.run("lake:prune")
+    kept = sorted(path.name for path in (project.lake / "raw/acme_budget").iterdir())
+    assert kept == [*(f"2026010{day}T000000000000Z.parquet" for day in range(4, 10)), latest.name]
+    assert "Removed 3 snapshots" in log

@@ -214,6 +214,7 @@ def test_prune_lists_and_only_with_yes_removes(writer: Writer) -> None:
         "bytes": sum(sizes[path] for path in gone),
         "snapshots": [{"path": path, "bytes": sizes[path]} for path in gone],
         "incomplete": [],
+        "quarantine": [],
     }
     assert writer.names() == before
     result = lake(writer, "prune", "--keep-last", "2", "--keep-daily", "0", "--yes")
