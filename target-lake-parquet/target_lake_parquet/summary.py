@@ -92,4 +92,5 @@ def print_table(run: RunRecord) -> None:
             readable_bytes(one.bytes),
             one.path.rpartition("/")[2] if one.path else "-",
         )
-    Console(stderr=True).print(table)
+    console = Console(stderr=True)
+    console.print(table)
