@@ -163,6 +163,11 @@ def look_at(
     )
 
 
+def _named_moment(name: str) -> str:
+    """The moment in a snapshot's name, as its footer would give it."""
+    return paths.snapshot_moment(name).isoformat().replace("+00:00", "Z")
+
+
 def _overview(
     lake: Lake, dataset: str, names: list[str], seen: Seen, limits: Limits, now: datetime
 ) -> Overview:
@@ -173,10 +178,9 @@ def _overview(
             found.append(lake.read(dataset, name))
         except LakeError as error:
             unreadable = [Note("unreadable", str(error))] if name == names[-1] else []
-    created_at = paths.snapshot_moment(names[-1]).isoformat().replace("+00:00", "Z")
     latest = found[-1] if found and not unreadable else None
     info = latest.info if latest else None
-    created_at = info.created_at if info else created_at
+    created_at = info.created_at if info else _named_moment(names[-1])
     read_at = seen.read_at.get(dataset, created_at)
     overview = Overview(
         dataset=dataset,

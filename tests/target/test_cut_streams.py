@@ -42,6 +42,10 @@ class Sweep:
         lake = self.place.lake
         return {name: lake.latest_snapshot(name).row_count for name in lake.datasets()}
 
+    def method(self, dataset: str) -> str:
+        info = self.place.lake.latest_snapshot(dataset).info
+        return info.load_method if info else ""
+
     def cut(self, at: int, *, inside: bool) -> None:
         """Loads the lines before `at`, and half of the one there if `inside`; nothing may be lost by it."""
         before = self.latest()
@@ -53,6 +57,9 @@ class Sweep:
         after = self.latest()
         told = {one["dataset"]: one for one in run["datasets"]}
         for dataset, count in before.items():
+            # an upsert that reads old changes again may stand between a row's delete and its return
+            if self.method(dataset) == "upsert":
+                continue
             assert after[dataset] >= count * (1 - MOST_DROP), (where, dataset, told)
             if after[dataset] < count:
                 assert told[dataset]["proof"] == "unproven", (where, dataset, told)
@@ -82,13 +89,8 @@ def sweep(place: Place, sample: Path, tenths: range) -> None:
     for tenth in tenths:
         for inside in (False, True):
             one.cut(len(lines) * tenth // 10, inside=inside)
-    if not _appends(place):  # whose next run appends what it reads again
+    if not any(one.method(name) == "append-only" for name in whole):  # which read again appends again
         one.heal(whole)
-
-
-def _appends(place: Place) -> bool:
-    infos = [place.lake.latest_snapshot(name).info for name in place.datasets()]
-    return any(info is not None and info.load_method == "append-only" for info in infos)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
