@@ -32,6 +32,7 @@ from benchmarks import tools
 from benchmarks.measure import Cost, Failed, cpu_ratio, median, ratio, run
 from tap_common.cli import calm_collector
 from tap_common.emit import LineWriter
+from tap_shopify.backfill import PAGE_ROWS
 from tap_shopify.bulk_query import BulkQuery
 from tap_shopify.graphql import Query
 from tap_shopify.jsonl import objects
@@ -199,7 +200,7 @@ def emission(lines: list[bytes], port: str, rounds: int) -> list[tuple[float, fl
     def records() -> None:
         writer, rows = LineWriter(), objects(iter(lines), nested, size, "Stream orders")
         with Path(os.devnull).open("w", encoding="utf-8") as out, contextlib.redirect_stdout(out):
-            while page := list(itertools.islice(rows, 250)):
+            while page := list(itertools.islice(rows, PAGE_ROWS)):
                 writer.write_records("orders", stream.records(page), version=1, extracted=datetime.now(UTC))
 
     return [(_seconds(bare), _seconds(records)) for _ in range(rounds)]
