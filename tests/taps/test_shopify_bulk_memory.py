@@ -30,7 +30,8 @@ found = children = 0
 for row in objects(lines(), [Nested("lines", "_in_lines", None)], orders * (each + 1) * 300, "Stream orders"):
     found += 1
     children += len(row["lines"]["nodes"])
-status = Path("/proc/self/status").read_text()  # getrusage would count what the starting process held before exec
+# getrusage would count what the starting process held before exec
+status = Path("/proc/self/status").read_text()
 peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
 print(json.dumps([found, children, peak]))
 """
