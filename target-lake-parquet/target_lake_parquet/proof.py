@@ -28,12 +28,21 @@ FULL_TABLE = frozenset(
         "last_pk_fetched",
         "max_pk_values",
         "context",
+        "bulk_operation",
     ]
 )
 """Words in a bookmark that say nothing of an incremental read."""
 
 NO_VALUE = frozenset(
-    ["version", "last_replication_method", "replication_method", "replication_key", "context", "xmin"]
+    [
+        "version",
+        "last_replication_method",
+        "replication_method",
+        "replication_key",
+        "context",
+        "xmin",
+        "bulk_operation",  # our own: what the source prepares for the stream, begun before its turn
+    ]
 )
 """Words in a bookmark that stand there before anything was read."""
 

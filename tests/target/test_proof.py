@@ -147,6 +147,13 @@ SHAPES: list[tuple[str, Any, Proof, bool, bool]] = [
 ]
 
 
+def test_what_is_prepared_before_a_stream_begins_is_no_place_in_it() -> None:
+    bookmark = {"bulk_operation": "gid://shopify/BulkOperation/1", "starting_replication_value": None}
+
+    assert not is_incremental(bookmark)
+    assert not is_resumable(bookmark)
+
+
 @pytest.mark.parametrize(
     ("value", "proof", "incremental", "resumable"), [s[1:] for s in SHAPES], ids=[s[0] for s in SHAPES]
 )
