@@ -201,7 +201,8 @@ def emission(lines: list[bytes], port: str, rounds: int) -> list[tuple[float, fl
         writer, rows = LineWriter(), objects(iter(lines), nested, size, "Stream orders")
         with Path(os.devnull).open("w", encoding="utf-8") as out, contextlib.redirect_stdout(out):
             while page := list(itertools.islice(rows, PAGE_ROWS)):
-                writer.write_records("orders", stream.records(page), version=1, extracted=datetime.now(UTC))
+                for some in stream.records(page):
+                    writer.write_records("orders", some, version=1, extracted=datetime.now(UTC))
 
     return [(_seconds(bare), _seconds(records)) for _ in range(rounds)]
 

@@ -33,7 +33,7 @@ from graphql import (
     visit,
 )
 
-from tap_shopify.graphql import Column, Query
+from tap_shopify.graphql import WRITTEN_FOR, Column, Query, for_version
 from tap_shopify.rows import GID_COLUMN
 from tap_shopify.stream import ShopifyStream
 from tap_shopify.streams import STREAMS
@@ -46,6 +46,7 @@ Json = dict[str, Any]
 # The SDK's convention for exact decimals: a string, with the digits a database needs.
 DECIMAL = {"type": ["string", "null"], "format": "x-singer.decimal", "precision": 38, "scale": 6}
 SCALARS: Mapping[str, Json] = {
+    "BigInt": {"type": ["integer", "null"]},
     "Boolean": {"type": ["boolean", "null"]},
     "Date": {"type": ["string", "null"], "format": "date"},
     "DateTime": {"type": ["string", "null"], "format": "date-time"},
@@ -126,6 +127,8 @@ def type_of(column: Column, declared: GraphQLOutputType, api: GraphQLSchema) -> 
         return {"type": ["object", "null"], "properties": columns_of(column.columns, str(bare), api)}
     if is_enum_type(bare):
         return SCALARS["String"]
+    if str(bare) == "ID" and column.name.endswith("_id") and not column.name.endswith(GID_COLUMN):
+        return SCALARS["Int"]  # another object's, as it stands in that object's `id`
     return SCALARS[str(bare)]
 
 
@@ -185,8 +188,10 @@ def types_of(api: GraphQLSchema) -> str:
 
     for path in sorted((PACKAGE / "queries").glob("*.graphql")):
         source = path.read_text(encoding="utf-8")
-        visit(parse(source), TypeInfoVisitor(info, Notes()))
-    found["QueryRoot"] |= {"node": "Node", "nodes": "Node"}  # remainders are asked for by id
+        visit(for_version(parse(source), WRITTEN_FOR), TypeInfoVisitor(info, Notes()))
+    assert api.query_type is not None  # noqa: S101 - every API has queries
+    for field in {stream.found_by for stream in STREAMS}:  # remainders are asked for by id
+        found["QueryRoot"][field] = get_named_type(api.query_type.fields[field].type).name
     lines = [f"{json.dumps(name)}: {json.dumps(found[name], sort_keys=True)}" for name in sorted(found)]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

@@ -1,6 +1,6 @@
 """Cut Shopify's Admin GraphQL schema down to what the tap's queries reach, and keep the cut as test data.
 
-    python scripts/prune_shopify_schema.py admin_2026-10.graphql.gz
+    python scripts/prune_shopify_schema.py admin_2026-01.graphql.gz admin_2026-10.graphql.gz
 
 Reads every query of tap-shopify and of the emulator, walks them through the real schema, and writes the part
 that is left. The rules keep one promise: a document that the real schema refuses, the pruned one refuses.
@@ -11,7 +11,10 @@ input types, deprecations) stays as it is.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gzip
+import json
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -48,18 +51,27 @@ from graphql import (
     visit,
 )
 
+from tap_shopify.bulk_query import BulkQuery, UnfitError
+from tap_shopify.graphql import WRITTEN_FOR, Query, counting, for_version
+from tap_shopify.stream import ShopifyStream
+from tap_shopify.streams import STREAMS
+
 ROOT = Path(__file__).resolve().parent.parent
 QUERY_FOLDERS = (
     ROOT / "taps" / "tap-shopify" / "tap_shopify" / "queries",
     ROOT / "tests" / "emulators" / "shopify" / "queries",
 )
-OUTPUT = ROOT / "tests" / "emulators" / "shopify" / "admin_2026-10.graphql"
+OUTPUT = ROOT / "tests" / "emulators" / "shopify"
+NEWEST = WRITTEN_FOR
+VERSION = re.compile(r"20\d\d-\d\d")
+# A connection's filters stand in a table in the description of its argument `query`.
+FILTER = re.compile(r"^\| ([a-z_.]+) \| (\w+) \|", re.MULTILINE)
 ROOTS = {"QueryRoot": "query", "Mutation": "mutation"}
 STANDARD_SCALARS = frozenset({"Boolean", "Float", "ID", "Int", "String"})
 # Every second type is a Node: `node(id:)` must not pull the whole schema in; nodes named in queries stay.
 OPEN_INTERFACES = frozenset({"Node"})
 HEADER = """\
-# Shopify's Admin GraphQL schema 2026-10, pruned to what tap-shopify's queries reach; no descriptions.
+# Shopify's Admin GraphQL schema {version}, pruned to what tap-shopify's queries reach; no descriptions.
 # Source: npm package @shopify/dev-mcp 1.16.0, ISC licence, Copyright 2025-present Shopify Inc.
 # Written by scripts/prune_shopify_schema.py: run it again rather than edit this file.
 
@@ -98,14 +110,29 @@ def read_schema(path: Path) -> DocumentNode:
     return parse(text.decode("utf-8"), no_location=True)
 
 
-def read_queries(folders: Iterable[Path]) -> Iterator[tuple[Path, DocumentNode]]:
-    """Yield every `*.graphql` document of the folders, in a fixed order; a missing folder yields nothing."""
+def read_queries(folders: Iterable[Path], version: str) -> Iterator[tuple[Path, DocumentNode]]:
+    """Yield the `*.graphql` documents of the folders as they are sent to a version, in a fixed order."""
     for folder in folders:
         for path in sorted(folder.glob("*.graphql")):
-            yield path, parse(path.read_text(encoding="utf-8"))
+            yield path, for_version(parse(path.read_text(encoding="utf-8")), version)
 
 
-def reached(schema: GraphQLSchema, queries: Iterable[tuple[Path, DocumentNode]]) -> tuple[set[str], set[str]]:
+def made_queries(version: str) -> Iterator[tuple[Path, DocumentNode]]:
+    """Yield what the tap makes of its documents: for bulk operations, counts, and lookups by id."""
+    for stream in STREAMS:
+        path = QUERY_FOLDERS[0] / f"{vars(stream)['name']}.graphql"
+        with contextlib.suppress(UnfitError):
+            query = Query(path.read_text(encoding="utf-8"), version)
+            yield path, parse(BulkQuery(query).document(None, {}))
+        if stream.count:
+            yield path, parse(counting(stream.count))
+        if stream.found_by != ShopifyStream.found_by:
+            yield path, parse(f"query Found($id: ID!) {{ {stream.found_by}(id: $id) {{ id }} }}")
+
+
+def reached(
+    schema: GraphQLSchema, queries: Iterable[tuple[Path, DocumentNode]], version: str = NEWEST
+) -> tuple[set[str], set[str]]:
     """Return the names of the composite types and of the root fields that the queries reach.
 
     Every member of a reached union or interface counts as reached, so that no real answer lacks a type.
@@ -117,6 +144,8 @@ def reached(schema: GraphQLSchema, queries: Iterable[tuple[Path, DocumentNode]])
     root_fields: set[str] = set()
     for path, document in queries:
         errors = validate(schema, document)
+        if errors and path.parent == OUTPUT / "queries" and version != NEWEST:
+            continue  # the emulator's own documents ask for what is new
         if errors:
             sys.exit(f"{path.relative_to(ROOT)}: Shopify's schema refuses it: {errors[0].message}")
         info = TypeInfo(schema)
@@ -231,24 +260,55 @@ class WithoutDescriptions(Visitor):
         return replace(node, description=None)  # type: ignore[call-arg]  # some nodes carry it, not all
 
 
-def prune(document: DocumentNode, queries: Iterable[tuple[Path, DocumentNode]]) -> str:
+def prune(document: DocumentNode, queries: Iterable[tuple[Path, DocumentNode]], version: str = NEWEST) -> str:
     """Return the text of the schema, cut to what the queries reach."""
-    types, root_fields = reached(build_ast_schema(document, assume_valid=True), queries)
+    types, root_fields = reached(build_ast_schema(document, assume_valid=True), queries, version)
     kept = DocumentNode(definitions=tuple(Pruner(document, types, root_fields).pruned()))
     roots = "".join(f"  {word}: {name}\n" for name, word in ROOTS.items() if name in types)
-    return f"{HEADER}schema {{\n{roots}}}\n\n{print_ast(visit(kept, WithoutDescriptions()))}\n"
+    text = print_ast(visit(kept, WithoutDescriptions()))
+    return f"{HEADER.format(version=version)}schema {{\n{roots}}}\n\n{text}\n"
+
+
+def filters(document: DocumentNode, kept: DocumentNode) -> dict[str, dict[str, str]]:
+    """Return each kept connection's search fields with their types, as Shopify's descriptions list them."""
+    there = {
+        (owner.name.value, field.name.value)
+        for owner in kept.definitions
+        if isinstance(owner, ObjectTypeDefinitionNode)
+        for field in owner.fields or ()
+    }
+    found: dict[str, dict[str, str]] = {}
+    for owner in document.definitions:
+        if not isinstance(owner, ObjectTypeDefinitionNode):
+            continue
+        for field in owner.fields or ():
+            for argument in field.arguments or ():
+                name = field.name.value
+                if (
+                    argument.name.value == "query"
+                    and argument.description
+                    and (owner.name.value, name) in there
+                ):
+                    listed = dict(FILTER.findall(argument.description.value))
+                    found[name] = {**found.get(name, {}), **listed}
+    return {name: found[name] for name in sorted(found) if found[name]}
 
 
 def main() -> None:
-    """Write the pruned schema beside the emulator and say what it holds."""
+    """Write the pruned schemas beside the emulator, the newest one's filters too, and say what they hold."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument(
-        "schema", type=Path, help="the whole schema of Admin 2026-10, .graphql or .graphql.gz"
-    )
-    document = read_schema(parser.parse_args().schema)
-    text = prune(document, read_queries(QUERY_FOLDERS))
-    OUTPUT.write_text(text, encoding="utf-8")
-    print(f"{OUTPUT.relative_to(ROOT)}: {len(text):,} characters")
+    parser.add_argument("schemas", type=Path, nargs="+", help="whole schemas, .graphql or .graphql.gz")
+    for path in sorted(parser.parse_args().schemas):
+        (version,) = VERSION.findall(path.name)
+        document = read_schema(path)
+        queries = [*read_queries(QUERY_FOLDERS, version), *made_queries(version)]
+        text = prune(document, queries, version)
+        (OUTPUT / f"admin_{version}.graphql").write_text(text, encoding="utf-8")
+        print(f"admin_{version}.graphql: {len(text):,} characters")
+    lines = [
+        f"{json.dumps(key)}: {json.dumps(value)}" for key, value in filters(document, parse(text)).items()
+    ]
+    (OUTPUT / "filters.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -117,7 +117,9 @@ def bolt() -> Iterator[ShopifyServer]:
 
 
 def shop(running: ShopifyServer) -> dict[str, str]:
-    return {"SHOPIFY_SHOP_DOMAIN": running.domain, "SHOPIFY_ACCESS_TOKEN": running.token}
+    three = json.dumps(["orders.*", "customers.*", "products.*"])
+    selected = {f"{tap}__SELECT": three for tap in ("TAP_SHOPIFY", "TAP_SHOPIFY_ACME", "TAP_SHOPIFY_BOLT")}
+    return {"SHOPIFY_SHOP_DOMAIN": running.domain, "SHOPIFY_ACCESS_TOKEN": running.token, **selected}
 
 
 def ids(running: ShopifyServer) -> list[int]:

@@ -21,7 +21,7 @@ import pytest
 from lake_parquet import Lake
 from tests.emulators.shopify import ShopifyServer, TokenBucket
 from tests.taps.conftest import TOKEN
-from tests.taps.singer import TAP
+from tests.taps.singer import TAP, selected
 
 TARGET = TAP.with_name("target-lake-parquet")
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
@@ -41,12 +41,12 @@ class Pipe:
         """Run to the end, or kill the tap at its n-th request; return how many requests it made."""
         tap = self.written("tap", {"shop_domain": self.shop.domain, "access_token": TOKEN, "page_size": 4})
         target = self.written("target", {"lake_root": str(self.folder / "lake"), "source": "shopify"})
+        catalog = self.written("catalog", selected({}))
         state: list[str | Path] = ["--state", self.written("state", self.state)] if self.state else []
+        command = [TAP, "--config", tap, "--catalog", catalog, *state]
         with (
             (self.folder / "log").open("ab") as log,
-            subprocess.Popen(
-                [TAP, "--config", tap, *state], stdout=subprocess.PIPE, stderr=log, env=ENV
-            ) as reader,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, env=ENV) as reader,
         ):
             made = self.watch(reader, kill_at, stage)
             done = subprocess.run(

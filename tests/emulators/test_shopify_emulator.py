@@ -23,6 +23,7 @@ from graphql import (
 
 from tests.emulators.asking import IDS, TOKEN, ask, by_update, code, errors, pages, post
 from tests.emulators.shopify import ShopifyServer, Store
+from tests.emulators.shopify.made import Maker
 from tests.emulators.shopify.resolvers import Context, resolve_type
 from tests.emulators.shopify.schema import admin_schema
 from tests.emulators.shopify.store import Size
@@ -175,7 +176,9 @@ def test_a_cursor_of_another_sort_key_is_refused(server: ShopifyServer) -> None:
 
 def test_the_data_follow_from_seed_and_counts() -> None:
     def rows(seed: int) -> list[list[dict[str, Any]]]:
-        store = Store("acme.myshopify.com", Size(orders=20, customers=5, products=5), seed)
+        store = Store(
+            "acme.myshopify.com", Size(orders=20, customers=5, products=5), seed, Maker(admin_schema())
+        )
         return [store.rows(table) for table in ("orders", "customers", "products")]
 
     assert rows(7) == rows(7)
@@ -276,8 +279,8 @@ def test_a_reference_to_a_deleted_row_is_null(server: ShopifyServer) -> None:
 
 
 def test_every_kept_field_of_every_seeded_row_resolves() -> None:
-    store = Store("acme.myshopify.com", Size(orders=14, customers=9, products=5), seed=3)
     schema = admin_schema()
+    store = Store("acme.myshopify.com", Size(orders=14, customers=9, products=5), 3, Maker(schema))
     for table in ("orders", "customers", "products", "productVariants"):
         connection = get_named_type(schema.query_type.fields[table].type) if schema.query_type else None
         assert connection

@@ -62,14 +62,13 @@ def sync(tap: TapShopify) -> Output:
     return Output.of(out.read())
 
 
-def read(
-    config: Mapping[str, Any],
-    *,
-    streams: tuple[str, ...] = ("customers", "orders", "products"),
-    state: Mapping[str, Any] | None = None,
-    deselect: tuple[str, ...] = (),
-) -> Output:
-    """Run the tap on some streams, without some columns (`orders.note`)."""
+FIRST_THREE = ("customers", "orders", "products")
+
+
+def selected(
+    config: Mapping[str, Any], streams: tuple[str, ...] = FIRST_THREE, deselect: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Return the tap's catalog with some streams selected, without some columns (`orders.note`)."""
     catalog = TapShopify(config=dict(config), validate_config=False, setup_mapper=False).catalog_dict
     for entry in catalog["streams"]:
         for metadata in entry["metadata"]:
@@ -78,6 +77,18 @@ def read(
                 metadata["metadata"]["selected"] = path in streams
             elif path in deselect:
                 metadata["metadata"]["selected"] = False
+    return catalog
+
+
+def read(
+    config: Mapping[str, Any],
+    *,
+    streams: tuple[str, ...] = FIRST_THREE,
+    state: Mapping[str, Any] | None = None,
+    deselect: tuple[str, ...] = (),
+) -> Output:
+    """Run the tap on some streams, without some columns (`orders.note`)."""
+    catalog = selected(config, streams, deselect)
     return sync(
         TapShopify(config=dict(config), state=dict(state or {}), catalog=Catalog.from_dict(catalog)),
     )

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 import pytest
+from singer_sdk.singerlib import Catalog
 
 import tap_shopify
 from tap_common.errors import ApiError
@@ -22,7 +23,7 @@ from tests.emulators.shopify import Fault, ShopifyServer, TokenBucket, api, cost
 from tests.emulators.shopify.cost import Planner
 from tests.emulators.shopify.schema import admin_schema, check
 from tests.taps.conftest import TOKEN
-from tests.taps.singer import Output, read, sync
+from tests.taps.singer import Output, read, selected, sync
 
 QUERIES = sorted(path.name for path in (files(tap_shopify) / "queries").iterdir())
 LATENCY = 0.3  # seconds of the clock that a request takes
@@ -46,7 +47,8 @@ class Plan:
         return ShopifyClient(JsonApi(self.server.url, {}), FixedToken(TOKEN), "2026-10", pace)
 
     def read(self) -> Output:
-        tap = TapShopify(config={"shop_domain": self.server.domain, "access_token": TOKEN})
+        config = {"shop_domain": self.server.domain, "access_token": TOKEN}
+        tap = TapShopify(config=config, catalog=Catalog.from_dict(selected({})))
         tap.__dict__["clients"] = [self.client()]
         return sync(tap)
 

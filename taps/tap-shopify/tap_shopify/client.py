@@ -22,7 +22,7 @@ from tap_common.errors import ApiError, ConfigError, RetryableError
 from tap_common.http import LOOPBACK, JsonApi, Reply
 from tap_common.redact import foreign
 from tap_shopify.errors import TooDearError, check_errors, check_search, check_status, codes, where
-from tap_shopify.graphql import Query
+from tap_shopify.graphql import Query, counting
 from tap_shopify.pace import Pace
 from tap_shopify.tokens import Tokens
 
@@ -85,11 +85,16 @@ class ShopifyClient:
         """What the shop says of itself and of the token; the first thing that is asked."""
         source = QUERIES.joinpath("account.graphql").read_text(encoding="utf-8")
         # Fewer tries than later on: who mistyped the address wants to know now.
-        data = self.execute(Query(source).text, {}, "shop", tries=min(self.api.tries, 3))
+        query = Query(source)
+        data = self.execute(query.text, {}, "account", tries=min(self.api.tries, 3))
+        page = query.page(data)
+        if page is None:
+            raise ApiError(f"{self.api.origin}: Shopify's answer does not say which shop it is.")
+        (row,) = page["nodes"]
         installed = data.get("current_app_installation") or {}
         return Shop(
-            name=str(data["shop"]["myshopify_domain"]).lower(),
-            opened=datetime.fromisoformat(data["shop"]["created_at"]),
+            name=str(row["myshopify_domain"]).lower(),
+            opened=datetime.fromisoformat(row["created_at"]),
             scopes=frozenset(scope["handle"] for scope in installed.get("access_scopes") or ()),
         )
 
@@ -99,9 +104,7 @@ class ShopifyClient:
 
     def count(self, field: str, condition: str | None, what: str) -> tuple[int, bool]:
         """Return how many objects a root field counts under a filter, and whether that is exact."""
-        counted = f"count: {field}(query: $query, limit: null) {{ count precision }}"
-        query = f"query Count($query: String) {{ {counted} }}"
-        data = self.execute(query, {"query": condition}, what)
+        data = self.execute(counting(field), {"query": condition}, what)
         return int(data["count"]["count"]), data["count"]["precision"] == "EXACT"
 
     def execute(

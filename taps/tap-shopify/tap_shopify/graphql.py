@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from graphql.language import (
+    REMOVE,
     ArgumentNode,
     DocumentNode,
     FieldNode,
@@ -26,14 +27,19 @@ from graphql.language import (
     OperationDefinitionNode,
     SelectionNode,
     SelectionSetNode,
+    StringValueNode,
     ValueNode,
     VariableNode,
+    Visitor,
     parse,
     print_ast,
+    visit,
 )
 
 from tap_common.emit import Row
 
+WRITTEN_FOR = "2026-10"
+"""The version of the API that the documents are written for; the setting's default."""
 NO_MORE: Row = {"hasNextPage": False, "endCursor": None}
 
 
@@ -75,11 +81,12 @@ class Query:
     """One document: `text` is sent, `connection` is the column that is paged, `columns` those of a row.
 
     The paged connection is the one that takes `$after`; `path` names it from the root of the answer on. A
-    document without one asks for a single object, which is the row.
+    document without one asks for a single object, which is the row. Fields that came after `version` are
+    left out.
     """
 
-    def __init__(self, source: str) -> None:
-        document = parse(source, no_location=True)
+    def __init__(self, source: str, version: str = WRITTEN_FOR) -> None:
+        document = for_version(parse(source, no_location=True), version)
         fragments = {
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
@@ -115,23 +122,69 @@ class Query:
         return page if isinstance(page, dict) and isinstance(page.get("nodes"), list) else None
 
 
-def rest(owner: str, way: tuple[Column, ...], copies: int) -> str:
+class _Version(Visitor):
+    """Drops the fields that a version does not know yet, and the directive that tells so."""
+
+    def __init__(self, version: str) -> None:
+        super().__init__()
+        self._version = version
+
+    def enter_field(self, node: FieldNode, *_: object) -> Any:  # noqa: ANN401 - as graphql-core has it
+        for directive in node.directives or ():
+            if directive.name.value == "since":
+                (argument,) = directive.arguments or ()
+                assert isinstance(argument.value, StringValueNode)  # noqa: S101 - our own documents
+                if self._version < argument.value.value:
+                    return REMOVE
+                return replace(
+                    node, directives=tuple(one for one in node.directives or () if one is not directive)
+                )
+        return None
+
+
+def for_version(document: DocumentNode, version: str) -> DocumentNode:
+    """Return a document as a version of the API knows it.
+
+    A field that came later, `field @since(version: "2026-10")`, leaves, and so does the directive, ours.
+    """
+    sent = visit(document, _Version(version))
+    assert isinstance(sent, DocumentNode)  # noqa: S101 - a document stays one
+    return sent
+
+
+def counting(field: str) -> str:
+    """Return the query that counts, by a root field such as `ordersCount`, what a filter finds."""
+    return (
+        f"query Count($query: String) {{ count: {field}(query: $query, limit: null) {{ count precision }} }}"
+    )
+
+
+def rest(owner: str, way: tuple[Column, ...], copies: int, found_by: str = "node") -> str:
     """Return the query for what is left of a nested list, for several objects of a type at once.
 
     Args:
         owner: the type of the objects, whose ids are `$id0`, `$id1` and so on; each answers under `n0`, `n1`.
         way: the columns from such an object to the list. Of a connection, the page after `$after0` is asked
-            for, `$first` long; of a plain list everything.
+            for, `$first` long; of a plain list everything. A list that is searched takes `$query` again.
         copies: how many objects.
+        found_by: the root field that finds an object at the root of the connection; others are nodes.
     """
     is_connection = way[-1].nodes
     parts, variables = [], ["$first: Int!"] if is_connection else []
+    if is_searched(way[-1]):
+        variables.append("$query: String")
     for number in range(copies):
         variables += [f"$id{number}: ID!"] + ([f"$after{number}: String"] if is_connection else [])
         # The owner's type stands around it already.
         inner = _rest_field((replace(way[0], on=()), *way[1:]), number)
-        parts.append(f"n{number}: node(id: $id{number}) {{ ... on {owner} {{ {inner} }} }}")
+        inner = f"... on {owner} {{ {inner} }}" if found_by == "node" else inner
+        parts.append(f"n{number}: {found_by}(id: $id{number}) {{ {inner} }}")
     return f"query Rest({', '.join(variables)}) {{ {' '.join(parts)} }}"
+
+
+def is_searched(column: Column) -> bool:
+    """Tell whether a nested list is asked for under the search of the whole document."""
+    return isinstance(_arguments(column.field).get("query"), VariableNode)
 
 
 def _rest_field(way: tuple[Column, ...], number: int) -> str:
@@ -204,7 +257,9 @@ def _select(
                 selections.append(InlineFragmentNode(type_condition=node.type_condition, selection_set=inner))
                 on = (node.type_condition.name.value,) if node.type_condition else ()
                 for column in inside:
-                    same = columns.setdefault(column.name, replace(column, on=()))
+                    same = columns.get(column.name, replace(column, on=()))
+                    if [one.name for one in same.columns] != [one.name for one in column.columns]:
+                        raise ValueError(f"two fragments want other columns of {column.name}: alias one")
                     columns[column.name] = replace(same, on=(*same.on, *on))
     return SelectionSetNode(selections=tuple(selections)), tuple(columns.values())
 

@@ -5,7 +5,8 @@ The reshaping is the same for every stream and driven by its document alone:
 - `id` becomes the number in it, and the whole gid stands beside it as `admin_graphql_api_id`;
 - a connection (`{ nodes, pageInfo }`) becomes a list, and what is left of it is fetched;
 - a plain list that came as long as it was asked for is fetched anew, without a limit;
-- integers that GraphQL spells as strings (UnsignedInt64) become integers.
+- integers that GraphQL spells as strings (UnsignedInt64) become integers, and so do ids of other objects in
+  columns called `..._id`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from tap_common.emit import Row
 from tap_common.errors import ApiError
 from tap_common.pages import PageGuard
 from tap_common.redact import foreign
-from tap_shopify.graphql import Column, rest
+from tap_shopify.graphql import Column, is_searched, rest
 
 GID_COLUMN = "admin_graphql_api_id"
 COPIES = 10
@@ -28,10 +29,16 @@ Execute = Callable[[str, Mapping[str, Any], str], Mapping[str, Any]]
 logger = logging.getLogger("tap-shopify")
 
 
-def number_of(gid: str) -> int:
-    """Return the number in a gid: 7 in `gid://shopify/Order/7`, also where parameters follow it."""
+def number_of(gid: str) -> int | None:
+    """Return the number in a gid: 7 in `gid://shopify/Order/7`, also where parameters follow it.
+
+    None where there is none: a few types have other ids.
+    """
     tail = gid.rpartition("/")[2]
-    return int(tail if tail.isdecimal() else tail.partition("?")[0])
+    if tail.isdecimal():
+        return int(tail)
+    number = tail.partition("?")[0]
+    return int(number) if number.isdecimal() else None
 
 
 def type_of(gid: str) -> str:
@@ -53,9 +60,9 @@ class Remainder:
     cursor: str | None
 
     @property
-    def key(self) -> tuple[str, tuple[str, ...]]:
-        """What the remainders have in common that one document asks for."""
-        return type_of(self.owner), tuple(column.name for column in self.way)
+    def names(self) -> tuple[str, ...]:
+        """The way to the list, from the object that it is asked of."""
+        return tuple(column.name for column in self.way)
 
 
 class Shape:
@@ -104,7 +111,7 @@ class Shape:
             row["id"] = number_of(owner)
         for name in self.integers:
             if type(value := row.get(name)) is str:
-                row[name] = int(value)
+                row[name] = number_of(value) if value.startswith("gid:") else int(value)
         for name, column, is_connection, limit, shape in self.inner:
             if (value := row.get(name)) is None:
                 continue
@@ -145,6 +152,15 @@ class Level:
             return list(rows)
         return [self._record(root, row) for root in rows for row in _below(root, self.rows_at)]
 
+    def take(self, rows: Iterable[Row]) -> list[Row]:
+        """Return the stream's rows that lie in a list, and empty the list for those still to come."""
+        rows = list(rows)
+        records = self.records(rows)
+        for row in rows:
+            for above in _below(row, self.rows_at[:-1]):
+                above.get(self.rows_at[-1], []).clear()
+        return records
+
     def _record(self, root: Row, row: Row) -> Row:
         record = {column: _at(row, path) for column, path in self.moved.items()}
         record |= {column: _at(root, path) for column, path in self.parent_columns.items()}
@@ -171,39 +187,56 @@ def _at(row: Row, path: str) -> Any:  # noqa: ANN401 - whatever the column holds
     return value
 
 
+def newest(row: Row, path: str) -> str | None:
+    """Return the time at a path of a row as it came; of the times in a list the newest."""
+    first, _, rest_of_path = path.partition(".")
+    value = row.get(first)
+    if not rest_of_path or value is None:
+        return value
+    if isinstance(value, list):
+        return max(filter(None, (newest(item, rest_of_path) for item in value)), default=None)
+    return newest(value, rest_of_path)
+
+
 class Remainders:
     """Fetches what is left of nested lists, the lists of several objects in one request."""
 
-    def __init__(self, execute: Execute, stream: str) -> None:
+    def __init__(self, execute: Execute, stream: str, found_by: str, search: str | None) -> None:
         self._execute = execute
+        self._search = search
         self._stream = stream
+        self._found_by = found_by
 
-    def complete(self, left: list[Remainder]) -> None:
-        """Fetch every page of every list that did not fit, and what is cut inside those pages."""
+    def rounds(self, left: list[Remainder]) -> Iterator[list[Remainder]]:
+        """Fetch a page of every list that did not fit, and another; yield what is left as long as some is."""
         guards: dict[tuple[str, tuple[str, ...]], PageGuard] = {}
         while left:
             groups: dict[tuple[str, tuple[str, ...]], list[Remainder]] = {}
             for part in left:
-                groups.setdefault(part.key, []).append(part)
+                groups.setdefault((type_of(part.owner), part.names), []).append(part)
                 if part.way[-1].nodes:
-                    what = f"Stream {self._stream}, {part.way[-1].name} of {part.owner}"
-                    guard = guards.setdefault((part.owner, part.key[1]), PageGuard(what))
+                    what = f"Stream {self._stream}, {part.names[-1]} of {part.owner}"
+                    guard = guards.setdefault((part.owner, part.names), PageGuard(what))
                     guard.following(part.cursor, more=True)
             left = []
             for parts in groups.values():
                 for start in range(0, len(parts), COPIES):
                     left += self._fetch(parts[start : start + COPIES])
+            if left:
+                yield left
 
     def _fetch(self, parts: list[Remainder]) -> list[Remainder]:
         """Append one page to each list; return what is left after it."""
-        way = parts[0].way
+        way, names = parts[0].way, parts[0].names
         variables: Row = {}
         for number, part in enumerate(parts):
             variables[f"id{number}"] = part.owner
             if way[-1].nodes:
                 variables[f"after{number}"] = part.cursor
-        what = f"{self._stream}.{'.'.join(column.name for column in way)}"
-        data = self._execute(rest(type_of(parts[0].owner), way, len(parts)), variables, what)
+        if is_searched(way[-1]):
+            variables["query"] = self._search
+        document = rest(type_of(parts[0].owner), way, len(parts), self._found_by)
+        data = self._execute(document, variables, f"{self._stream}.{'.'.join(names)}")
         left: list[Remainder] = []
         for number, part in enumerate(parts):
             found = data.get(f"n{number}")
@@ -212,11 +245,10 @@ class Remainders:
                     "%s was deleted while it was read; it is sent with the %d %s read so far.",
                     foreign(part.owner, 100),
                     len(part.rows),
-                    way[-1].name,
+                    names[-1],
                 )
                 continue
-            value = _at(found, ".".join(column.name for column in way))
-            self._take(part, value, left)
+            self._take(part, _at(found, ".".join(names)), left)
         return left
 
     def _take(self, part: Remainder, value: Any, left: list[Remainder]) -> None:  # noqa: ANN401

@@ -22,8 +22,8 @@ from tap_shopify.access import sees_only_recent
 from tap_shopify.backfill import IN_STATE, Backfill, Rest
 from tap_shopify.bulk import BulkOperations, NoSlotError
 from tap_shopify.client import QUERIES
-from tap_shopify.graphql import Query
-from tap_shopify.rows import Level, Remainder, Remainders, Shape
+from tap_shopify.graphql import WRITTEN_FOR, Query
+from tap_shopify.rows import Level, Remainder, Remainders, Shape, newest
 from tap_shopify.windows import Windows, condition
 
 if TYPE_CHECKING:
@@ -41,6 +41,9 @@ class ShopifyStream(CommonStream):
     """The column that grows with every change; None for a stream that is always read in full."""
     filtered_by: ClassVar[str | None] = "updated_at"
     """The search field, and column of the root's rows, that bounds a read; None where Shopify has none."""
+    changed_at: ClassVar[str | None] = None
+    """Where a row of the root connection holds that time, if not in a column of that name:
+    `discount.updated_at`. In a list the newest counts."""
     is_sorted = True
     """Whether the document asks for oldest change first. Else rows of a window come in any order, and the
     bookmark moves at the window's end only."""
@@ -53,15 +56,20 @@ class ShopifyStream(CommonStream):
     moved: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Columns that a row holds under another name or inside an object, which leaves: `{"location_id":
     "location.id"}`."""
+    found_by: ClassVar[str] = "node"
+    """The root field that finds a row of the root connection by its id, for what did not fit on a page."""
     count: ClassVar[str | None] = None
     """The root field that counts what the root connection holds: `ordersCount`; None where there is none."""
     schema: ClassVar[StreamSchema] = StreamSchema(SchemaDirectory(SCHEMAS))
     _tap: TapShopify
+    _search: str | None = None
+    """The search of the page that was read last: nested lists are searched by it, too."""
 
     @cached_property
     def query(self) -> Query:
         """The stream's document, `queries/<stream>.graphql`."""
-        return Query(QUERIES.joinpath(f"{self.name}.graphql").read_text(encoding="utf-8"))
+        source = QUERIES.joinpath(f"{self.name}.graphql").read_text(encoding="utf-8")
+        return Query(source, self.config.get("api_version", WRITTEN_FOR))
 
     @cached_property
     def level(self) -> Level:
@@ -73,13 +81,19 @@ class ShopifyStream(CommonStream):
         """What turns an object of the reply into a row."""
         return Shape(self.query.columns, self.level.schema_of_root(self.schema))
 
-    def records(self, rows: list[Row]) -> list[Row]:
-        """Return whole records of some objects at the root: reshaped, and what was cut fetched."""
+    def records(self, rows: list[Row]) -> Iterator[list[Row]]:
+        """Yield whole records of some objects at the root: reshaped, and what was cut fetched.
+
+        What lies at `rows_at` is yielded as it comes, so that a parent with any number of rows fits.
+        """
         left: list[Remainder] = []
         for row in rows:
             self.shape.apply(row, left)
-        Remainders(self._tap.client.execute, self.name).complete(left)
-        return self.level.records(rows)
+        remainders = Remainders(self._tap.client.execute, self.name, self.found_by, self._search)
+        for still_left in remainders.rounds(left):
+            if all(part.names == self.rows_at for part in still_left):
+                yield self.level.take(rows)
+        yield self.level.records(rows)
 
     def pages(self, since: datetime | None) -> Iterator[Page]:
         """Yield pages of whole rows."""
@@ -92,8 +106,17 @@ class ShopifyStream(CommonStream):
             )
         windows = self.windows()
         for page in self._nodes(windows, since):
-            yield Page(self.records(page.rows), page.bookmark)
+            yield from self._whole(page)
         self._reconcile(windows, since)
+
+    def _whole(self, page: Page) -> Iterator[Page]:
+        """Yield the records of a page of nodes; the bookmark comes with the last of them."""
+        waiting: list[Row] = []
+        for records in self.records(page.rows):
+            if waiting:
+                yield Page(waiting)
+            waiting = records
+        yield Page(waiting, page.bookmark)
 
     def windows(self) -> Windows:
         """Return a read of the root connection that starts now, by the shop's clock."""
@@ -154,12 +177,16 @@ class ShopifyStream(CommonStream):
         self.backfill(self.windows()).begin(self.since(part), waits=False)
 
     def _page(self, variables: Row) -> Row:
+        self._search = variables["query"]
         page = self.query.page(self._tap.client.execute(self.query.text, variables, self.name))
         if page is None:
             raise ApiError(
                 f"Stream {self.name}: Shopify's answer holds no {self.query.connection.name}. "
                 "Nothing past this page was read."
             )
+        if self.changed_at and self.filtered_by:
+            for row in page["nodes"]:
+                row[self.filtered_by] = newest(row, self.changed_at)
         return page
 
     def _reconcile(self, windows: Windows, since: datetime | None) -> None:

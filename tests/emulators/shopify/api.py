@@ -12,7 +12,7 @@ from graphql.execution.values import get_variable_values
 from tests.emulators.shopify.cost import MAX_QUERY_COST, Plan, Planner, TokenBucket
 from tests.emulators.shopify.errors import JSONObject, error, variable_error
 from tests.emulators.shopify.resolvers import Context, resolve_type
-from tests.emulators.shopify.schema import Checked, admin_schema, check
+from tests.emulators.shopify.schema import NEWEST, Checked, admin_schema, check
 from tests.emulators.shopify.scopes import refusals
 from tests.emulators.shopify.store import Store
 
@@ -36,11 +36,12 @@ class Call:
     text: str
     operation_name: str | None
     variables: dict[str, Any]
+    version: str = NEWEST
 
     @property
     def checked(self) -> Checked:
         """The verdict on the document."""
-        return check(self.text, self.operation_name)
+        return check(self.text, self.operation_name, self.version)
 
 
 def read_call(body: bytes) -> Call | None:
@@ -61,7 +62,7 @@ def run(call: Call, store: Store, bucket: TokenBucket, *, refuse: bool = False) 
     checked = call.checked
     if checked.errors or checked.document is None or checked.operation is None:
         return Answer(payload={"errors": list(checked.errors)})
-    schema = admin_schema()
+    schema = admin_schema(call.version)
     values = get_variable_values(schema, checked.operation.variable_definitions or (), call.variables)
     if isinstance(values, list):
         return Answer(payload={"errors": [variable_error(problem) for problem in values]})

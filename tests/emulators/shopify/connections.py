@@ -14,25 +14,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.emulators.shopify.errors import bad_request
+from tests.emulators.shopify.search import camel
 
 Row = dict[str, Any]
 Key = tuple[Any, int]
 
 MAX_PAGE = 250
-# The column behind each modelled sort key; every other key sorts by id, to which ties fall back anyway.
-SORT_COLUMNS = {
-    "CREATED_AT": "createdAt",
-    "UPDATED_AT": "updatedAt",
-    "PROCESSED_AT": "processedAt",
-    "PUBLISHED_AT": "publishedAt",
-    "TITLE": "title",
-    "NAME": "displayName",
-    "VENDOR": "vendor",
-    "PRODUCT_TYPE": "productType",
-    "ORDER_NUMBER": "number",
-    "POSITION": "position",
-    "SKU": "sku",
-}
+# The columns behind sort keys that are called otherwise; every other key is its column in capitals.
+SORT_COLUMNS = {"NAME": "displayName", "ORDER_NUMBER": "number", "RELEVANCE": "id", "ID": "id"}
 
 
 @dataclass(frozen=True)
@@ -118,13 +107,18 @@ def count(keyed: Sequence[tuple[Key, Row]], passed: Callable[[Key], bool]) -> in
     return sum(1 for key, _ in keyed if passed(key))
 
 
+def sort_column(name: str | None) -> str:
+    """Return the field that a sort key goes by."""
+    return SORT_COLUMNS.get(name or "ID") or camel((name or "").lower())
+
+
 def sort_key(name: str | None) -> Callable[[int, Row], Key]:
     """Return what rows are sorted by: (value, number of the id). Rows without an id go by their place."""
-    column = SORT_COLUMNS.get(name or "")
+    column = sort_column(name)
 
     def key(place: int, row: Row) -> Key:
         number = numeric_id(row["id"]) if "id" in row else place
-        if column is None:
+        if column == "id" or column not in row:
             return str(number).zfill(20), number
         value = row.get(column)
         if column.endswith("At"):

@@ -1,8 +1,8 @@
 """Resolvers for every field of the schema, driven by the schema and by plain dicts.
 
-A field answers with what the row holds under its name. What the row does not hold is null where the schema
-allows it, else a value made from the type: a document of any kept field gets an answer of the right shape.
-The few fields that ask the store stand in `ASKED`.
+A field answers with what the row holds under its name. What the row does not hold is made from the type, and
+stays (`made`): a document of any kept field gets an answer of the right shape. The few fields that ask the
+store stand in `ASKED`.
 """
 
 from __future__ import annotations
@@ -13,24 +13,23 @@ from typing import Any, TypeAlias
 
 from graphql import (
     GraphQLAbstractType,
-    GraphQLEnumType,
     GraphQLField,
+    GraphQLNamedType,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLResolveInfo,
     GraphQLSchema,
     get_named_type,
-    is_abstract_type,
-    is_enum_type,
-    is_list_type,
     is_non_null_type,
     is_object_type,
 )
 
-from tests.emulators.shopify.connections import PageArguments, connection
+from tests.emulators.shopify.connections import PageArguments, connection, sort_column
+from tests.emulators.shopify.data_stock import levels, quantities
 from tests.emulators.shopify.errors import JSONObject, bad_request
+from tests.emulators.shopify.made import is_connection, node_type
 from tests.emulators.shopify.money import decimal_text, money_text
-from tests.emulators.shopify.search import FIELDS, read_search
+from tests.emulators.shopify.search import fields_of, read_search
 from tests.emulators.shopify.store import Ref, Store
 
 Row = dict[str, Any]
@@ -38,22 +37,6 @@ Resolver = Callable[..., Any]
 Info: TypeAlias = "GraphQLResolveInfo[Context]"
 
 NEWEST_FIRST = frozenset({"bulkOperations"})
-EPOCH = "2025-01-01T00:00:00Z"
-LEAVES: dict[str, Any] = {
-    "Boolean": False,
-    "Date": EPOCH[:10],
-    "DateTime": EPOCH,
-    "Decimal": "0.0",
-    "Float": 0.0,
-    "HTML": "",
-    "ID": "gid://shopify/Unmodelled/0",
-    "Int": 0,
-    "JSON": {},
-    "Money": "0.00",
-    "String": "",
-    "URL": "https://example.com/",
-    "UnsignedInt64": "0",
-}
 
 
 @dataclass
@@ -69,7 +52,13 @@ def attach_resolvers(schema: GraphQLSchema) -> None:
     for kind in schema.type_map.values():
         if is_object_type(kind) and not kind.name.startswith("__"):
             for name, definition in kind.fields.items():
-                definition.resolve = resolver(schema, kind, name, definition)
+                if is_connection(definition):
+                    at_root = kind is schema.query_type
+                    asked = table(name) if at_root else nested(kind.name, name, node_type(definition))
+                    ASKED.setdefault((kind.name, name), asked)
+                if kind is schema.query_type and name.endswith("Count"):
+                    ASKED.setdefault((kind.name, name), counted(name.removesuffix("Count")))
+                definition.resolve = resolver(kind, name, definition)
 
 
 def resolve_type(value: Row, _info: Info, abstract: GraphQLAbstractType) -> str:
@@ -81,13 +70,11 @@ def resolve_type(value: Row, _info: Info, abstract: GraphQLAbstractType) -> str:
     raise TypeError(f"a row of {abstract.name} does not tell its type")
 
 
-def resolver(
-    schema: GraphQLSchema, owner: GraphQLObjectType, name: str, definition: GraphQLField
-) -> Resolver:
+def resolver(owner: GraphQLObjectType, name: str, definition: GraphQLField) -> Resolver:
     """Return the resolver of one field."""
     asked = ASKED.get((owner.name, name))
     if get_named_type(definition.type).name.endswith("Connection"):
-        return connection_resolver(name, asked)
+        return connection_resolver(name, asked, node_type(definition))
     if asked is not None:
         return lambda source, info, **arguments: asked(info.context, source, arguments)
     required = is_non_null_type(definition.type)
@@ -95,16 +82,16 @@ def resolver(
 
     def resolve(source: Row, info: Info, first: int | None = None, **_: object) -> object:
         value = source.get(name)
-        if value is None:
-            return missing(schema, definition.type, name, source) if required or name not in source else None
+        if value is None and (required or name not in source):
+            value = missing(info.context.store, definition.type, name, source)
         if type(value) is Ref:
             return info.context.store.get(value.gid)
-        return value[:first] if limited and first is not None else value
+        return value[:first] if limited and isinstance(value, list) else value
 
     return resolve
 
 
-def connection_resolver(name: str, asked: Resolver | None) -> Resolver:
+def connection_resolver(name: str, asked: Resolver | None, kind: GraphQLNamedType) -> Resolver:
     """Return the resolver of a connection: rows of the store or of the row itself, searched, sorted, cut."""
 
     def resolve(source: Row | None, info: Info, **arguments: Any) -> Row:
@@ -112,7 +99,13 @@ def connection_resolver(name: str, asked: Resolver | None) -> Resolver:
         if name in NEWEST_FIRST:
             page = replace(page, reverse=not page.reverse)
         path = [str(step) for step in info.path.as_list()]
-        return connection(found(name, asked, info.context, source, arguments, path), page)
+        rows = found(name, asked, info.context, source, arguments, path)
+        column = sort_column(page.sort_key)
+        if is_object_type(kind) and column in kind.fields:
+            for row in rows:  # what is made when it is first asked for is asked for now
+                if column not in row:
+                    missing(info.context.store, kind.fields[column].type, column, row)
+        return connection(rows, page)
 
     return resolve
 
@@ -123,18 +116,17 @@ def found(
     """Return the rows of a connection: of the store or of the row itself, searched."""
     rows: list[Row] = asked(context, source, arguments) if asked else (source or {}).get(name) or []
     query = arguments.get("query")
-    if query and name in FIELDS:
+    if query and fields_of(name):
         search = read_search(query, name)
         context.searches.append(search.extension(path))
         rows = [row for row in rows if search.matches(row)]
     return rows
 
 
-def missing(schema: GraphQLSchema, kind: GraphQLOutputType, name: str, source: Row) -> object:
+def missing(store: Store, kind: GraphQLOutputType, name: str, source: Row) -> object:
     """Return what stands for a value that the data does not hold.
 
-    The numeric id and the older, plain forms of a money field follow from their neighbours. Else null, or,
-    where the schema forbids null, a value made from the type.
+    The numeric id and the older, plain forms of a money field follow from their neighbours; others are made.
     """
     if name == "legacyResourceId":
         return str(source.get("id", "0")).rsplit("/", 1)[-1]
@@ -144,26 +136,7 @@ def missing(schema: GraphQLSchema, kind: GraphQLOutputType, name: str, source: R
         return money_text(bag["shopMoney"]["amount"])
     if bag and named == "MoneyV2":
         return bag["shopMoney"]
-    return made(schema, kind) if is_non_null_type(kind) else None
-
-
-def made(schema: GraphQLSchema, kind: GraphQLOutputType) -> object:
-    """Return a deterministic value of a type: nothing, zero, the first of an enum, an object without data."""
-    inner = kind.of_type if is_non_null_type(kind) else kind
-    if is_list_type(inner):
-        return []
-    if is_enum_type(inner):
-        return first_value(inner)
-    if is_abstract_type(inner):
-        return {"__typename": schema.get_possible_types(inner)[0].name}
-    if is_object_type(inner):
-        return {}
-    return LEAVES.get(get_named_type(inner).name, "")
-
-
-def first_value(kind: GraphQLEnumType) -> str:
-    """Return the first value of an enum; a shop's currency is the euro."""
-    return "EUR" if kind.name == "CurrencyCode" else next(iter(kind.values))
+    return store.maker.value(store, source, name, kind)
 
 
 def node(context: Context, _source: object, arguments: Row) -> Row | None:
@@ -186,6 +159,13 @@ def only(kind: str) -> Resolver:
 def table(name: str) -> Resolver:
     """Return the lookup of all rows of a table."""
     return lambda context, _source, _arguments: context.store.rows(name)
+
+
+def nested(owner: str, name: str, kind: GraphQLNamedType) -> Resolver:
+    """Return the lookup of the rows of a connection below the root."""
+    return lambda context, source, _arguments: context.store.maker.rows(
+        context.store, source, owner, name, kind
+    )
 
 
 def counted(name: str) -> Resolver:
@@ -227,6 +207,12 @@ ASKED: dict[tuple[str, str], Resolver] = {
     ("QueryRoot", "nodes"): lambda context, source, arguments: [
         node(context, source, {"id": gid}) for gid in arguments["ids"]
     ],
+    ("QueryRoot", "shopifyPaymentsAccount"): lambda context, _source, _arguments: context.store.payments,
+    ("QueryRoot", "discountNode"): node,
+    ("InventoryLevel", "quantities"): lambda context, level, arguments: quantities(
+        context.store, level, arguments["names"]
+    ),
+    ("Location", "inventoryLevels"): lambda context, location, _arguments: levels(context.store, location),
     ("QueryRoot", "order"): only("Order"),
     ("QueryRoot", "customer"): only("Customer"),
     ("QueryRoot", "product"): only("Product"),

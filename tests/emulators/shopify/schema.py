@@ -29,19 +29,26 @@ from graphql import (
 from tests.emulators.shopify.errors import JSONObject, syntax_error, validation_errors
 from tests.emulators.shopify.resolvers import attach_resolvers
 
-SCHEMA_FILE = Path(__file__).with_name("admin_2026-10.graphql")
 SUPPORTED_VERSIONS = ("2026-01", "2026-04", "2026-07", "2026-10")
+NEWEST = SUPPORTED_VERSIONS[-1]
+SCHEMA_FILES = {
+    version: Path(__file__).with_name(f"admin_{version}.graphql") for version in ("2026-01", NEWEST)
+}
+SCHEMA_FILE = SCHEMA_FILES[NEWEST]
 QUARTER = re.compile(r"20\d\d-(01|04|07|10)")
 
 
-@lru_cache(maxsize=1)
-def admin_schema() -> GraphQLSchema:
-    """Build the pruned schema with its resolvers, once a process.
+@lru_cache(maxsize=4)
+def admin_schema(version: str = NEWEST) -> GraphQLSchema:
+    """Build the pruned schema of a version with its resolvers, once a process.
+
+    The oldest supported version has its own, every other is served over that of the newest.
 
     Shopify's schema breaks a rule of GraphQL that graphql-core insists on (a field of an interface that is
     deprecated in the implementing type alone), so it is taken as valid.
     """
-    schema = build_schema(SCHEMA_FILE.read_text(encoding="utf-8"), assume_valid=True, no_location=True)
+    file = SCHEMA_FILES.get(version, SCHEMA_FILE)
+    schema = build_schema(file.read_text(encoding="utf-8"), assume_valid=True, no_location=True)
     attach_resolvers(schema)
     return schema
 
@@ -49,8 +56,7 @@ def admin_schema() -> GraphQLSchema:
 def served_version(requested: str) -> str | None:
     """Return the version that answers a request, or None for one that Shopify does not know.
 
-    A version that left support falls forward to the oldest one left; every version is served over the schema
-    of the newest.
+    A version that left support falls forward to the oldest one left.
     """
     if requested in SUPPORTED_VERSIONS:
         return requested
@@ -72,13 +78,13 @@ class Checked:
 
 
 @lru_cache(maxsize=256)
-def check(text: str, operation_name: str | None) -> Checked:
+def check(text: str, operation_name: str | None, version: str = NEWEST) -> Checked:
     """Parse and validate a document and choose its operation."""
     try:
         document = parse(text)
     except GraphQLSyntaxError as error:
         return Checked(errors=(syntax_error(error),))
-    schema = admin_schema()
+    schema = admin_schema(version)
     if validate(schema, document):
         return Checked(errors=tuple(validation_errors(schema, document)))
     operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]

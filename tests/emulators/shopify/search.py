@@ -8,11 +8,13 @@ whole set comes back, and only `extensions.search[].warnings` tells. AND binds b
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tests.emulators.shopify.errors import JSONObject, bad_request
@@ -89,6 +91,29 @@ FIELDS: dict[str, dict[str, tuple[str, str]]] = {
     },
 }
 
+# What Shopify's descriptions list for every other connection; times and ids can be searched by name.
+FILTERS: dict[str, dict[str, str]] = json.loads(
+    Path(__file__).with_name("filters.json").read_text(encoding="utf-8")
+)
+KINDS = {"time": "time", "id": "number", "string": "text"}
+
+
+def fields_of(table: str) -> dict[str, tuple[str, str]]:
+    """Return the search fields of a connection by its name: how a value is read, and the field of the row."""
+    if table in FIELDS:
+        return FIELDS[table]
+    return {
+        name: (KINDS[kind], camel(name))
+        for name, kind in FILTERS.get(table, {}).items()
+        if kind in KINDS and name != "default"
+    }
+
+
+def camel(name: str) -> str:
+    """Return a search field as the row's field: `updated_at` -> `updatedAt`."""
+    first, *others = name.split("_")
+    return first + "".join(word.title() for word in others)
+
 
 @dataclass
 class Search:
@@ -134,7 +159,7 @@ def read_search(query: str, table: str) -> Search:
 
 def add_field_term(search: Search, table: str, name: str, sign: str, raw: str) -> None:
     """Add `name:value` to a search, or drop it with a warning as Shopify does."""
-    known = FIELDS[table].get(name)
+    known = fields_of(table).get(name)
     quoted = raw[0] in "'\""
     if known is None or (not quoted and ":" in raw):
         # The colon of an unquoted time ends the value; what follows is no field that Shopify knows.

@@ -10,7 +10,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
@@ -23,6 +23,7 @@ from tests.emulators.shopify.control import PREFIX, control
 from tests.emulators.shopify.cost import TokenBucket
 from tests.emulators.shopify.errors import JSONObject, error
 from tests.emulators.shopify.faults import Faults, Rule, spoil_cursors
+from tests.emulators.shopify.made import Maker
 from tests.emulators.shopify.schema import admin_schema, served_version
 from tests.emulators.shopify.store import Size, Store
 
@@ -85,13 +86,12 @@ class ShopifyServer:
         port: int = 0,
         bucket: TokenBucket | None = None,
     ) -> None:
-        admin_schema()
         self.shop = shop
         self.token = token
         self.bucket = bucket or TokenBucket()
         self.faults = Faults()
         self.requests: list[RequestRecord] = []
-        self.store = Store(shop, Size(orders, customers, products), seed)
+        self.store = Store(shop, Size(orders, customers, products), seed, Maker(admin_schema()))
         self.watch: Callable[[str], object] = lambda _: None
         """Called when a GraphQL request is `asked` and when it is `answered`; a test may kill who asked."""
         self.oauth = oauth.OAuth(lambda: self.store.now)
@@ -152,7 +152,7 @@ class ShopifyServer:
             answer = Answer(payload={"errors": [error(rule.fault.body, rule.fault.where)]})
         else:
             refuse = rule is not None and rule.fault.kind == "throttled"
-            answer = api.run(call, self.store, self.bucket, refuse=refuse)
+            answer = api.run(replace(call, version=version), self.store, self.bucket, refuse=refuse)
         if rule and rule.fault.kind == "null data":
             answer.payload["data"] = None
         if rule and rule.fault.kind == "partial":

@@ -8,24 +8,45 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.emulators.shopify import data_orders, data_people, data_products
+from tests.emulators.shopify.made import CREATED
 from tests.emulators.shopify.money import SHOP_CURRENCY
 from tests.emulators.shopify.refs import Ref
 from tests.emulators.shopify.scopes import every_scope
 
 if TYPE_CHECKING:
     from tests.emulators.shopify.bulk import BulkOperations
+    from tests.emulators.shopify.made import Maker
 
 __all__ = ["CLOCK_START", "Ref", "Store"]
 
 Row = dict[str, Any]
 
 CLOCK_START = datetime(2026, 2, 1, tzinfo=UTC)
-CHILDREN = {"orders": "lineItems", "products": "variants"}
+# What belongs to a row and is found by its own id.
+CHILDREN = {
+    "orders": ("lineItems", "shippingLines", "transactions", "refunds", "fulfillments"),
+    "products": ("variants",),
+}
+SUBJECTS = {
+    "articles": "ARTICLE",
+    "blogs": "BLOG",
+    "collections": "COLLECTION",
+    "customers": "CUSTOMER",
+    "draftOrders": "DRAFT_ORDER",
+    "orders": "ORDER",
+    "pages": "PAGE",
+    "products": "PRODUCT",
+}
+"""What events call the rows of a table, as far as Shopify keeps events of their deletion."""
+CHANGED_BY_HAND = frozenset({"orders", "customers", "products"})
+OTHERS = 6
+"""Rows of a table without a size of its own."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +65,19 @@ class Store:
     bulk: BulkOperations
     """Set by the server, whose address its results carry."""
 
-    def __init__(self, shop: str, size: Size, seed: int) -> None:
+    def __init__(self, shop: str, size: Size, seed: int, maker: Maker) -> None:
         self.lock = threading.RLock()
         self.now = CLOCK_START
         self.seed = seed
         self.shop = shop_row(shop)
         self.scopes = set(every_scope())
+        self.maker = maker
+        self.payments: Row = {"id": "gid://shopify/ShopifyPaymentsAccount/61000000001"}
+        self.sizes: dict[str, int] = {}
+        """How many rows of a root connection to make, by its name; to be set before it is first asked."""
+        self.nested: dict[tuple[str, str], int] = {}
+        """How many rows of a nested connection or list, by type and field, likewise."""
+        self.made: dict[str, Row] = {}
         self._random = random.Random(f"{seed}/changes")  # noqa: S311 - test data, no secrets
         self._tables: dict[str, dict[str, Row]] = {"orders": {}, "customers": {}, "products": {}}
         self._children: dict[str, Row] = {}
@@ -75,6 +103,11 @@ class Store:
                     for product in self._tables["products"].values()
                     for variant in product["variants"]
                 ]
+            if table == "inventoryItems":
+                return [variant["inventoryItem"] for variant in self.rows("productVariants")]
+            if table not in self._tables:
+                rows = self.maker.table(self, table, self.sizes.get(table, OTHERS))
+                self._tables[table] = {row["id"]: row for row in rows}
             return list(self._tables[table].values())
 
     def ids(self, table: str) -> list[str]:
@@ -89,7 +122,9 @@ class Store:
             for table in self._tables.values():
                 if gid in table:
                     return table[gid]
-            return self._children.get(gid)
+            if gid in (self.shop["id"], self.payments["id"]):
+                return self.shop if gid == self.shop["id"] else self.payments
+            return self._children.get(gid) or self.made.get(gid)
 
     def orders_of(self, customer: str) -> list[Row]:
         """Return the orders of a customer's global id."""
@@ -132,6 +167,35 @@ class Store:
     def touch_products(self, count: int) -> list[str]:
         """Edit some products, all in the same second, and return their ids. Their last tag tells the time."""
         return self._touch("products", count)
+
+    def touch(self, table: str, count: int = 1) -> list[str]:
+        """Change some rows of any table, all in the same second, and return their ids."""
+        if table in CHANGED_BY_HAND:
+            return self._touch(table, count)
+        with self.lock:
+            moment = self.advance()
+            rows = self.rows(table)
+            chosen = self._random.sample(rows, min(count, len(rows)))
+            for row in chosen:
+                row["updatedAt"] = moment
+            return [row["id"] for row in chosen]
+
+    def add(self, table: str) -> str:
+        """Add a row to any table now and return its id."""
+        if table in CHANGED_BY_HAND:
+            return self._add(table, {})
+        with self.lock:
+            self.rows(table)
+            moment = self.advance()
+            row = self._new(table)
+            row.update(dict.fromkeys((*CREATED, "updatedAt"), moment))
+            self._tables[table][row["id"]] = row
+            return str(row["id"])
+
+    def delete(self, table: str, gid: str) -> None:
+        """Remove a row of any table."""
+        self.rows(table)
+        self._delete(table, gid)
 
     def update(self, gid: str, **fields: object) -> Row:
         """Set fields of a row and move its `updatedAt`, and that of the order or product it belongs to.
@@ -188,7 +252,7 @@ class Store:
 
     def _insert(self, table: str, row: Row) -> None:
         self._tables[table][row["id"]] = row
-        for child in row.get(CHILDREN.get(table, ""), ()):
+        for child in self._below(table, row):
             self._children[child["id"]] = child
             self._parents[child["id"]] = row
         self._orders_of = None
@@ -221,10 +285,31 @@ class Store:
     def _delete(self, table: str, gid: str) -> None:
         with self.lock:
             row = self._tables[table].pop(gid)
-            for child in row.get(CHILDREN.get(table, ""), ()):
+            self.made.pop(gid, None)
+            for child in self._below(table, row):
                 self._children.pop(child["id"], None)
                 self._parents.pop(child["id"], None)
             self._orders_of = None
+            if subject := SUBJECTS.get(table):
+                self._tell("destroy", subject, gid)
+
+    def _tell(self, action: str, subject: str, gid: str) -> None:
+        """Add an event to the shop's timeline."""
+        self.rows("events")
+        moment = self.advance()
+        event = self._new("events") | {"action": action, "createdAt": moment, "__typename": "BasicEvent"}
+        self._tables["events"][event["id"]] = event | {"subjectType": subject, "subjectId": gid}
+
+    def _new(self, table: str) -> Row:
+        """Return a new row of a table that has no module of its own."""
+        self._made[table] = self._made.get(table, 0) + 1
+        return self.maker.table(self, f"{table}", 1, start=10_000 + self._made[table])[0]
+
+    def _below(self, table: str, row: Row) -> Iterator[Row]:
+        for field in CHILDREN.get(table, ()):
+            yield from row.get(field, ())
+        for variant in row.get("variants", ()) if table == "products" else ():
+            yield variant["inventoryItem"]
 
 
 def shop_row(domain: str) -> Row:

@@ -1,0 +1,205 @@
+"""Every stream: its document is one that Shopify takes, its rows are whole, typed and each there once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from graphql import NoDeprecatedCustomRule, parse, specified_rules, validate
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+
+from scripts.generate_shopify_schemas import generate, load
+from scripts.generate_shopify_stubs import STUB, stub_rows
+from scripts.prune_shopify_schema import QUERY_FOLDERS, made_queries, read_queries
+from tap_shopify.graphql import Query, for_version
+from tap_shopify.stream import ShopifyStream
+from tap_shopify.streams import STREAMS
+from tests.emulators.shopify import ShopifyServer, TokenBucket
+from tests.emulators.shopify.schema import SCHEMA_FILE, SCHEMA_FILES, admin_schema
+from tests.taps.conftest import TOKEN
+from tests.taps.singer import Output, read
+
+BY_NAME: dict[str, type[ShopifyStream]] = {vars(stream)["name"]: stream for stream in STREAMS}
+RULES = [*specified_rules, NoDeprecatedCustomRule]
+SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+
+# ---- documents and schemas
+
+
+@pytest.mark.parametrize("version", SCHEMA_FILES)
+def test_what_is_sent_is_valid_and_uses_nothing_deprecated(version: str) -> None:
+    api = admin_schema(version)
+    sent = {path.stem: path.read_text("utf-8") for path in QUERY_FOLDERS[0].glob("*.graphql")}
+    refused = {
+        name: errors
+        for name, text in sent.items()
+        for document in (for_version(parse(text), version), parse(Query(text, version).text))
+        if (errors := validate(api, document, RULES))
+    }
+
+    assert refused == {}
+    assert set(sent) == {"account", *BY_NAME}
+
+
+def whole_schemas() -> list[Any]:
+    """Return Shopify's own schemas, where SHOPIFY_SCHEMAS names a folder of them."""
+    if folder := os.environ.get("SHOPIFY_SCHEMAS"):
+        return sorted(Path(folder).glob("admin_*.graphql*"))
+    return [pytest.param(Path("none"), marks=pytest.mark.skip("SHOPIFY_SCHEMAS names no folder of schemas"))]
+
+
+@pytest.mark.parametrize("path", whole_schemas(), ids=lambda path: path.name)
+def test_whole_schemas_of_shopify_take_what_is_sent(path: Path) -> None:
+    api = load(path)
+    (version,) = re.findall(r"20\d\d-\d\d", path.name)
+    documents = [*read_queries(QUERY_FOLDERS[:1], version), *made_queries(version)]
+
+    assert {file.name: errors for file, sent in documents if (errors := validate(api, sent, RULES))} == {}
+    assert len(documents) > len(STREAMS)
+
+
+def test_schemas_are_generated_from_the_queries() -> None:
+    made = generate(load(SCHEMA_FILE))
+
+    assert [path.name for path, text in made.items() if path.read_text(encoding="utf-8") != text] == []
+
+
+def test_stub_rows_are_what_their_script_writes() -> None:
+    made = stub_rows()
+
+    assert set(made) == set(BY_NAME)
+    assert [name for name, text in made.items() if (STUB / f"{name}.jsonl").read_text("utf-8") != text] == []
+
+
+# ---- rows
+
+
+@pytest.fixture(scope="module")
+def full() -> Iterator[ShopifyServer]:
+    """A shop with some rows of everything."""
+    bucket = TokenBucket(1_000_000, 1_000_000)
+    with ShopifyServer(token=TOKEN, orders=40, customers=12, products=8, bucket=bucket) as server:
+        server.store.nested |= {
+            ("ShopifyPaymentsAccount", name): 4 for name in ("payouts", "balanceTransactions", "disputes")
+        }
+        server.store.delete("draftOrders", server.store.ids("draftOrders")[0])
+        yield server
+
+
+def config_of(server: ShopifyServer, **more: Any) -> dict[str, Any]:
+    return {"shop_domain": server.domain, "access_token": TOKEN, "bulk": "never", **more}
+
+
+@pytest.fixture(scope="module", params=SCHEMA_FILES)
+def output(full: ShopifyServer, request: pytest.FixtureRequest) -> Output:
+    """What a first read of every stream sends, of either version."""
+    return read(config_of(full, api_version=request.param), streams=tuple(BY_NAME))
+
+
+def test_every_stream_sends_rows_that_pass_its_schema(output: Output) -> None:
+    wrong: dict[str, str] = {}
+    for name in BY_NAME:
+        (schema,) = output.kind("SCHEMA", name)
+        check = Draft202012Validator(schema["schema"], format_checker=FormatChecker())
+        for row in output.rows(name):
+            undeclared = set(row) - set(schema["schema"]["properties"])
+            for said in (*(error.message[:200] for error in check.iter_errors(row)), *undeclared):
+                wrong[name] = said
+
+    assert wrong == {}
+    assert {name for name in BY_NAME if not output.rows(name)} == set()
+
+
+def test_every_row_has_its_key_and_comes_once(output: Output) -> None:
+    wrong: dict[str, list[Any]] = {}
+    for name, stream in BY_NAME.items():
+        keys = [tuple(row[key] for key in stream.primary_keys) for row in output.rows(name)]
+        again = [key for key, times in Counter(keys).items() if times > 1 or None in key]
+        wrong |= {name: again} if again else {}
+
+    assert wrong == {}
+
+
+def test_every_row_of_an_incremental_stream_has_its_time(output: Output) -> None:
+    lacking = {
+        name: len(some)
+        for name, stream in BY_NAME.items()
+        if stream.replication_key
+        and (some := [row for row in output.rows(name) if not row[stream.replication_key]])
+    }
+
+    assert lacking == {}
+
+
+def test_columns_are_called_as_columns_are(output: Output) -> None:
+    names = {
+        (message["stream"], column)
+        for message in output.kind("SCHEMA")
+        for column in message["schema"]["properties"]
+    }
+
+    assert [(stream, column) for stream, column in names if not SNAKE.fullmatch(column)] == []
+
+
+def test_a_second_read_sends_what_changed_and_no_more(full: ShopifyServer) -> None:
+    streams = ("orders", "order_transactions", "pages")
+    first = read(config_of(full), streams=streams)
+    full.store.advance(86_400)
+    (page,), (order,) = full.store.touch("pages"), full.store.touch("orders")
+    full.store.advance(3_600)
+    second = read(config_of(full), streams=streams, state=first.state)
+
+    bookmarks = {name: mark["replication_key_value"] for name, mark in first.state["bookmarks"].items()}
+    for name in ("orders", "pages"):
+        assert {row["updated_at"] >= bookmarks[name] for row in second.rows(name)} == {True}
+        assert len(second.rows(name)) < len(first.rows(name))
+    assert page in {row["admin_graphql_api_id"] for row in second.rows("pages")}
+    assert order in {row["admin_graphql_api_id"] for row in second.rows("orders")}
+    assert {row["order_id"] for row in second.rows("order_transactions")} <= {
+        row["id"] for row in second.rows("orders")
+    }
+
+
+# ---- nothing is cut
+
+
+def test_what_lies_behind_one_parent_comes_whole() -> None:
+    """1,000 line items, 600 variants, 3,000 metafields and 10,000 redeem codes."""
+    bucket = TokenBucket(1_000_000, 1_000_000)
+    with ShopifyServer(token=TOKEN, orders=1, customers=1, products=1, bucket=bucket) as server:
+        store = server.store
+        store.sizes["discountNodes"] = 2
+        store.nested |= {
+            ("Order", "metafields"): 3_000,
+            ("DiscountCodeBasic", "codes"): 10_000,
+            ("DiscountCodeBxgy", "codes"): 10_000,
+            ("DiscountCodeApp", "codes"): 10_000,
+            ("DiscountCodeFreeShipping", "codes"): 10_000,
+        }
+        (order,) = store.rows("orders")
+        (product,) = store.rows("products")
+        order["lineItems"] = copies(order["lineItems"][0], 1_000)
+        product["variants"] = copies(product["variants"][0], 600)
+        streams = ("orders", "products", "metafields_orders", "discount_redeem_codes")
+        output = read(config_of(server), streams=streams)
+        asked = len(server.requests)
+
+    assert len({line["id"] for line in output.rows("orders")[0]["line_items"]}) == 1_000
+    assert len({variant["id"] for variant in output.rows("products")[0]["variants"]}) == 600
+    assert len({row["id"] for row in output.rows("metafields_orders")}) == 3_000
+    codes = Counter(row["discount_id"] for row in output.rows("discount_redeem_codes"))
+    assert set(codes.values()) == {10_000}
+    assert len({row["id"] for row in output.rows("discount_redeem_codes")}) == sum(codes.values())
+    assert asked < 250
+
+
+def copies(row: dict[str, Any], count: int) -> list[dict[str, Any]]:
+    """Return rows like one, with ids of their own."""
+    kind = row["id"].rsplit("/", 1)[0]
+    return [{**row, "id": f"{kind}/{10**14 + place}"} for place in range(count)]
