@@ -117,6 +117,7 @@ PURE = [
     "lake_parquet.family",
     "lake_parquet.health",
     "lake_parquet.merge",
+    "lake_parquet.names",
     "lake_parquet.outcome",
     "lake_parquet.paths",
     "lake_parquet.policy",

@@ -22,6 +22,7 @@ from lake_parquet.family import Family, Member, with_children
 from lake_parquet.family_merge import merge_family, steps_of
 from lake_parquet.files import sha256
 from lake_parquet.footer import SnapshotInfo
+from lake_parquet.ground import Ground, find_ground, is_replaced_stub, is_settled, names_of, strange_child
 from lake_parquet.merge import Merged
 from lake_parquet.outcome import news_of, summary_of, vanished
 from lake_parquet.parquet_files import ParquetOptions, write_parquet
@@ -37,18 +38,6 @@ MOST_TRIES = 100
 
 CLOCK_OFF = timedelta(minutes=5)
 """How far names may be ahead of the clock before it is said: each later one then follows them."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What a family's next snapshots stand on.
-
-    `befores` are the snapshots that its datasets build on, `newest` the newest names in their folders.
-    """
-
-    head: Head
-    befores: dict[str, Snapshot | None]
-    newest: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -102,22 +91,21 @@ class Committer:
             decision = self._decide(facts, previous, begun=bool(waiting))
             if decision.hold:
                 return self._hold(family, facts, previous, decision)
-            base = None if _is_replaced_stub(facts, previous) else previous
+            base = None if is_replaced_stub(facts, previous) else previous
             absorbs = decision.keeps_base if base else decision.load_method != "overwrite"
             absorbed = waiting if absorbs else []  # what this run read anew needs no earlier rows
-            family = with_children(family, [rows.staged.family for rows in absorbed])
-            ground = self._ground(family, head, base)
+            others = [rows.staged.family for rows in absorbed]
+            names, strange = names_of(base, [*others, family])
+            family = replace(with_children(family, others), names=names)
+            ground = find_ground(self.store, family, head, base)
+            if strange := strange or strange_child(self.store, family, ground):
+                return self._hold(family, facts, previous, replace(decision, hold=strange))
             merged = self._merge(family, facts, decision, ground, absorbed)
-            if base and not decision.keeps_base:
-                before = base.row_count + (base.info.filtered if base.info else 0)
-                drop = hold_for_drop(facts, before, merged[stream].row_count + facts.filtered)
-                if drop:
-                    return self._hold(family, facts, previous, replace(decision, hold=drop))
             evolved = self._evolved(family, merged, ground)
-            if base and (frozen := hold_for_change(facts, news_of(evolved, base))):
-                return self._hold(family, facts, previous, replace(decision, hold=frozen))
+            if base and (refusal := _refusal(facts, decision, base, merged, evolved)):
+                return self._hold(family, facts, previous, replace(decision, hold=refusal))
             written: dict[str, Snapshot] = {}
-            if not (base and all(_is_settled(m, merged, ground, decision) for m in family.members())):
+            if not (base and all(is_settled(m, merged, ground, decision) for m in family.members())):
                 ids = tuple(rows.run.id for rows in absorbed)
                 published = self._publish(family, facts, decision, merged, evolved, ground, ids)
                 if published is None:
@@ -135,15 +123,6 @@ class Committer:
             name: evolution(ground.befores[name], merged[name].rows, self.staging.segments(name))
             for name in names
         }
-
-    def _ground(self, family: Family, head: Head, base: Snapshot | None) -> Ground:
-        """Finds what a family builds on."""
-        befores = {member.dataset: self._before(member, base) for member in family.members()}
-        found = {child.dataset: snapshots.names(self.store, child.dataset) for child in family.children}
-        newest = {dataset: names[-1] for dataset, names in found.items() if names}
-        if head.latest:
-            newest[family.stream.dataset] = head.latest
-        return Ground(head, befores, newest)
 
     def _merge(
         self,
@@ -177,13 +156,6 @@ class Committer:
             begun = bool(waiting_rows(self.store.workplace, family, facts, previous, runs))
             return may_keep(facts, previous.info if previous else None, begun=begun)
 
-    def _before(self, member: Member, base: Snapshot | None) -> Snapshot | None:
-        """The snapshot a dataset builds on: a child's is the one that its stream's snapshot names."""
-        if base is None or base.info is None or member.dataset == base.dataset:
-            return base
-        path = base.info.children.get(member.dataset)
-        return snapshots.read(self.store, path) if path else None
-
     def _publish(
         self,
         family: Family,
@@ -202,8 +174,8 @@ class Committer:
         finished: list[tuple[str, Path]] = []
         for member in (*family.children, family.stream):
             result, own_before = merged[member.dataset], befores[member.dataset]
-            is_settled = _is_settled(member, merged, ground, decision)
-            if member is not family.stream and own_before and is_settled:
+            stays = is_settled(member, merged, ground, decision)
+            if member is not family.stream and own_before and stays:
                 files[member.dataset] = own_before.path
                 continue
             info = self._info(member, facts, decision, result, own_before, evolved[member.dataset], moment)
@@ -214,6 +186,7 @@ class Committer:
                     filtered=facts.filtered,
                     absorbed=self._absorbed(member, before, absorbed),
                     children=files,
+                    names=family.names,
                     bookmark=facts.bookmark,
                     schema=family.schema,
                 )
@@ -352,30 +325,20 @@ def _next_name(family: Family, moment: datetime, newest: str) -> str:
         raise LakeError(f"{dataset}: no name can follow {newest}: move that file away") from error
 
 
-def _is_settled(member: Member, merged: dict[str, Merged], ground: Ground, decision: Decision) -> bool:
-    """Tells whether a dataset's latest snapshot may stay what it is.
-
-    A newer file than the one it builds on may stand there: a child of a run that died before its stream's
-    file was there, and whose files a power cut took. It must not stay the latest.
-    """
-    before = ground.befores[member.dataset]
-    if before is None or not _is_unchanged(merged[member.dataset], member, decision):
-        return False
-    return before.name == ground.newest[member.dataset]
-
-
-def _is_unchanged(merged: Merged, member: Member, decision: Decision) -> bool:
-    """Nothing new: an incremental read without rows, or a result equal to the latest."""
-    quiet = (
-        decision.keeps_base
-        and not member.rows_read
-        and (merged.added, merged.updated, merged.deleted) == (0, 0, 0)
-    )
-    return quiet or merged.is_unchanged
-
-
-def _is_replaced_stub(facts: StreamFacts, previous: Snapshot | None) -> bool:
-    return bool(previous and previous.info and previous.info.is_stub and facts.origin != "stub")
+def _refusal(
+    facts: StreamFacts,
+    decision: Decision,
+    base: Snapshot,
+    merged: dict[str, Merged],
+    evolved: dict[str, Evolution],
+) -> str | None:
+    """Why merged rows must not follow `base`: too many are gone, or frozen columns differ."""
+    if not decision.keeps_base:
+        before = base.row_count + (base.info.filtered if base.info else 0)
+        drop = hold_for_drop(facts, before, merged[base.dataset].row_count + facts.filtered)
+        if drop:
+            return drop
+    return hold_for_change(facts, news_of(evolved, base))
 
 
 def _version(facts: StreamFacts, before: Snapshot | None) -> int | None:

@@ -1,10 +1,11 @@
 """What is published together: a stream's dataset and its child datasets. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from lake_parquet.footer import Owner
+from lake_parquet.names import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,16 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A stream's dataset and its child datasets: they are published together."""
+    """A stream's dataset and its child datasets: they are published together.
+
+    `names` are those of its columns, as `names` in the footer.
+    """
 
     stream: Member
     children: tuple[Member, ...] = ()
     schema: Any = None
     notes: tuple[str, ...] = ()
+    names: Names = field(default_factory=dict)
 
     def members(self) -> tuple[Member, ...]:
         """The stream first, then the children."""

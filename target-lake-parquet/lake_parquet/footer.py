@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from lake_parquet.names import Names
+
 KEY = "lake"
 FORMAT = 1
 
@@ -33,6 +35,8 @@ class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     `filtered` counts the records of its run that a stream map's filter left out.
     `field_ids` are the columns' ids in the file, `last_field_id` is the highest that the dataset ever gave,
     `absent` names the columns that its run did not bring: they stay, null in new rows.
+    `names` tells where in a record the values of each column stand, for all datasets of a stream: in the
+    stream's own snapshot, by what a dataset's name adds to the stream's.
     `absorbed` are the runs whose rows, kept in staging when they ended early, it holds: none is merged twice.
     """
 
@@ -56,6 +60,7 @@ class SnapshotInfo(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     field_ids: dict[str, int] = {}
     last_field_id: int = 0
     absent: tuple[str, ...] = ()
+    names: Names = {}
     bookmark: Any = None
     schema: Any = None
 

@@ -114,7 +114,7 @@ def _stranger(facts: StreamFacts, previous: SnapshotInfo) -> str | None:
     if previous.owner != facts.owner:
         return (
             f"the dataset belongs to {previous.owner}, this run brings {facts.owner}: "
-            "give one of them another tenant_id or source"
+            "give one of them another tenant_id or source, or rename it by a stream map"
         )
     if facts.account and previous.account and facts.account != previous.account:
         return (

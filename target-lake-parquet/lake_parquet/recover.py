@@ -64,7 +64,7 @@ def _recover(committer: Committer, staged: StagedFamily, *, publish_incomplete: 
         facts = replace(facts, on_incomplete="publish")
     family = staged.family
     members = [replace(member, rows_read=0) for member in family.members()]
-    bare = Family(members[0], tuple(members[1:]), family.schema)
+    bare = Family(members[0], tuple(members[1:]), family.schema, names=family.names)
     try:
         return committer.commit(bare, facts)
     except LakeError as error:  # one dataset's trouble never stops the others

@@ -22,11 +22,12 @@ explains. The table of types:
 
 import hashlib
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
+from lake_parquet.names import Names, Path, TableNames, alike
 from lake_parquet.paths import SEPARATOR, dataset_name
 from target_lake_parquet.jsonschema_shapes import Shape, shape_of
 
@@ -100,7 +101,11 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How deep to go: settings that shape the columns. `reserved` are names that the target itself fills."""
+    """How deep to go: settings that shape the columns. `reserved` are names that the target itself fills.
+
+    `names` are those that the stream's datasets have, `there` all columns of its own one: old ones, whose
+    place in a record no snapshot noted, among them.
+    """
 
     split_arrays: bool = True
     split_depth: int = 2
@@ -108,6 +113,16 @@ class Plan:
     separator: str = SEPARATOR
     reserved: frozenset[str] = frozenset()
     naive_zone: str | None = None
+    names: Names = field(default_factory=dict)
+    there: frozenset[str] = frozenset()
+
+    def known(self, suffix: str) -> dict[str, Path]:
+        """The columns that a dataset has; the path is empty where nothing tells it."""
+        return dict.fromkeys(() if suffix else self.there, ()) | self.names.get(suffix, TableNames()).columns
+
+    def arrays(self) -> dict[str, Path]:
+        """The child datasets that there are, and where their records stand."""
+        return {suffix: table.array for suffix, table in self.names.items() if suffix}
 
 
 class NoColumnsError(ValueError):
@@ -134,7 +149,7 @@ def table_of(
     if not shape.properties:
         raise NoColumnsError("the SCHEMA has no properties: nothing says what its columns are")
     splits = bool(key_properties) and plan.split_arrays
-    columns, arrays = _columns(shape, (), plan, splits=splits, reserved=plan.reserved)
+    columns, arrays = _columns(shape, "", plan, splits=splits, reserved=plan.reserved)
     named = {column.path: column.name for column in columns}
     named |= {(column.name,): column.name for column in columns if (column.name,) not in named}
     missing = [key for key in key_properties if (key,) not in named]
@@ -143,7 +158,8 @@ def table_of(
             f"key_properties name what the schema has no plain column for: {', '.join(missing)}"
         )
     keys = tuple(dict.fromkeys(named[(key,)] for key in key_properties))
-    return Table("", (), columns, keys, _children(arrays, Table("", (), (), keys), plan, set()))
+    folders = Claimed(plan.arrays(), key=_folder)
+    return Table("", (), columns, keys, _children(arrays, Table("", (), (), keys), plan, folders))
 
 
 def with_added(table: Table, kinds: Mapping[tuple[str, ...], Kind], plan: Plan) -> Table:
@@ -152,11 +168,24 @@ def with_added(table: Table, kinds: Mapping[tuple[str, ...], Kind], plan: Plan) 
         replace(column, kind=wider(column.kind, kinds[column.path])) if column.path in kinds else column
         for column in table.columns
     ]
-    taken = {alike(name) for name in (*plan.reserved, *table.keys, *(column.name for column in columns))}
-    for path in sorted(kinds.keys() - {column.path for column in columns}, key=_by_depth):
-        name = _free(plan.separator.join(map(_readable, path)), path, taken, alike)
-        columns.append(Column(name, path, kinds[path], is_added=True))
+    known = plan.known(table.suffix) | {column.name: column.path for column in columns}
+    new = sorted(kinds.keys() - {column.path for column in columns}, key=_by_depth)
+    names = column_names(new, plan.separator, plan.reserved.union(table.keys), known)
+    columns += [Column(names[path], path, kinds[path], is_added=True) for path in new]
     return replace(table, columns=tuple(columns))
+
+
+def names_of(table: Table) -> Names:
+    """What the columns of a stream's datasets are called, as its snapshots note it."""
+    arrays = {
+        child.suffix: (member.suffix, *child.path) for member in table.family() for child in member.children
+    }
+    return {
+        member.suffix: TableNames(
+            {column.name: column.path for column in member.columns}, arrays.get(member.suffix, ())
+        )
+        for member in table.family()
+    }
 
 
 def kind_of_values(values: Iterable[object]) -> Kind:
@@ -185,21 +214,21 @@ def _children(
     arrays: Sequence[tuple[tuple[str, ...], Shape]],
     parent: Table,
     plan: Plan,
-    taken: set[str],
+    folders: "Claimed",
     level: int = 1,
 ) -> tuple[Table, ...]:
     keys = tuple(PARENT + key for key in parent.keys)
     reserved = plan.reserved | {*keys, POSITION}
     # all of a level are named before what is below them, so that the shallowest keep their names
     named = [
-        (_suffix(path, parent.suffix, taken), path, shape)
+        (_suffix(path, parent.suffix, folders), path, shape)
         for path, shape in sorted(arrays, key=lambda array: _by_depth(array[0]))
     ]
     tables = []
     for suffix, path, shape in named:
-        columns, deeper = _columns(shape, (), plan, splits=level < plan.split_depth, reserved=reserved)
+        columns, deeper = _columns(shape, suffix, plan, splits=level < plan.split_depth, reserved=reserved)
         table = Table(suffix, path, columns, (*keys, POSITION))
-        tables.append(replace(table, children=_children(deeper, table, plan, taken, level + 1)))
+        tables.append(replace(table, children=_children(deeper, table, plan, folders, level + 1)))
     return tuple(tables)
 
 
@@ -207,19 +236,23 @@ def _by_depth(path: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
     return len(path), path
 
 
-def _suffix(path: tuple[str, ...], parent: str, taken: set[str]) -> str:
+def _suffix(path: Path, parent: str, folders: "Claimed") -> str:
     """Names a child dataset; one that would share a folder with a sibling gets a mark, as columns do."""
-    name = SEPARATOR.join(filter(None, (parent, *map(_readable, path))))
-    return _free(name, (parent, *path), taken, lambda name: dataset_name(None, None, "x", name).casefold())
+    return folders.claim(SEPARATOR.join(filter(None, (parent, *map(_readable, path)))), (parent, *path))
+
+
+def _folder(suffix: str) -> str:
+    """What the names of child datasets have in common that would share a folder."""
+    return dataset_name(None, None, "x", suffix).casefold()
 
 
 def _columns(
-    shape: Shape, prefix: tuple[str, ...], plan: Plan, *, splits: bool, reserved: frozenset[str] = frozenset()
+    shape: Shape, suffix: str, plan: Plan, *, splits: bool, reserved: frozenset[str] = frozenset()
 ) -> tuple[tuple[Column, ...], list[tuple[tuple[str, ...], Shape]]]:
-    """The plain columns below `shape`, and the arrays that become child datasets."""
+    """The plain columns of a dataset, and the arrays that become child datasets of it."""
     plain: list[Column] = []
     arrays: list[tuple[tuple[str, ...], Shape]] = []
-    for path, leaf in _leaves(shape, prefix, plan):
+    for path, leaf in _leaves(shape, (), plan):
         if (
             splits
             and leaf.types == {"array"}
@@ -239,7 +272,8 @@ def _columns(
             f"the SCHEMA makes {len(plain):,} columns of one table, and {MAX_COLUMNS:,} are the most: "
             "leave fields out at the tap, or set flattening_max_depth"
         )
-    names = column_names([column.path for column in plain], plan.separator, reserved)
+    paths = [column.path for column in plain]
+    names = column_names(paths, plan.separator, reserved, plan.known(suffix))
     return tuple(replace(column, name=names[column.path]) for column in plain), arrays
 
 
@@ -297,36 +331,54 @@ def _number_kind(shape: Shape) -> tuple[Kind, int]:
 
 
 def column_names(
-    paths: Sequence[tuple[str, ...]], separator: str = "__", reserved: frozenset[str] = frozenset()
-) -> dict[tuple[str, ...], str]:
+    paths: Sequence[Path],
+    separator: str = "__",
+    reserved: frozenset[str] = frozenset(),
+    known: Mapping[str, Path] | None = None,
+) -> dict[Path, str]:
     """Names columns: path parts joined; a name that is taken, upper and lower case apart, gets a mark.
 
-    Spark and Athena do not tell `Id` from `id`, nobody tells two Unicode writings of `é` apart. Among paths
-    of one name the shallowest keeps it, then the alphabetically first; the others end in `_` and six
-    hexadecimal digits of their path's SHA-256, so that a marked name depends on its own path alone.
+    Spark and Athena do not tell `Id` from `id`, nobody tells two Unicode writings of `é` apart. A path that
+    has a name among the `known` ones keeps it; no other gets that. Among new paths of one name the shallowest
+    gets it, then the alphabetically first; the others end in `_` and six hexadecimal digits of their path's
+    SHA-256, so that a marked name depends on its own path alone.
     """
-    names: dict[tuple[str, ...], str] = {}
-    taken = {alike(name) for name in reserved}
-    for path in sorted(paths, key=_by_depth):
-        name = separator.join(_readable(part) for part in path)
-        names[path] = _free(name, path, taken, alike)
-    return names
+    claimed = Claimed(known or {}, reserved)
+    return {
+        path: claimed.claim(separator.join(map(_readable, path)), path)
+        for path in sorted(paths, key=_by_depth)
+    }
 
 
-def alike(name: str) -> str:
-    """What a name has in common with those that some reader takes for the same."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+class Claimed:
+    """Names that are taken: the `known` ones by their paths, `reserved` ones by nobody who asks."""
 
+    def __init__(
+        self,
+        known: Mapping[str, Path],
+        reserved: Collection[str] = (),
+        key: Callable[[str], str] = alike,
+    ) -> None:
+        """Two names are one where their `key` is. A known name without a path is its first asker's."""
+        self._key = key
+        filled = set(map(key, reserved))
+        self._taken = filled.union(map(key, known))
+        own = {name: path for name, path in known.items() if key(name) not in filled}
+        self._by_path = {path: name for name, path in own.items() if path}
+        self._open = {name for name, path in own.items() if not path}
 
-def _free(name: str, path: Sequence[str], taken: set[str], key: Callable[[str], str]) -> str:
-    """Claims `name`, or where its like is taken, the name with the shortest mark that is free."""
-    free, digits = name, MARK_DIGITS
-    while key(free) in taken:
-        digest = hashlib.sha256("\0".join(path).encode("utf-8", "surrogatepass")).hexdigest()
-        free = f"{name}_{(digest * (digits // len(digest) + 1))[:digits]}"
-        digits += 1
-    taken.add(key(free))
-    return free
+    def claim(self, name: str, path: Path) -> str:
+        """Claims the path's own name; a new one gets `name`, with the shortest mark that makes it free."""
+        if path in self._by_path:
+            return self._by_path[path]
+        free, digits = name, MARK_DIGITS
+        while self._key(free) in self._taken and free not in self._open:
+            digest = hashlib.sha256("\0".join(path).encode("utf-8", "surrogatepass")).hexdigest()
+            free = f"{name}_{(digest * (digits // len(digest) + 1))[:digits]}"
+            digits += 1
+        self._taken.add(self._key(free))
+        self._open.discard(free)
+        return free
 
 
 def _readable(part: str) -> str:

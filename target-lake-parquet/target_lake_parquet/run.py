@@ -245,9 +245,10 @@ class Run:
     def _open(self, message: SchemaMessage) -> Stream:
         """Opens a stream at its first SCHEMA, or at what came in place of one."""
         self.states.begin(message.tap_stream or message.stream)
-        stream = new_stream(message, self.settings, self.taken, self.quarantine, self.started)
+        self.streams[message.stream] = stream = new_stream(
+            message, self.settings, self.taken, self.quarantine, self.started, self.store
+        )
         stream.lines = self.lines
-        self.streams[message.stream] = stream
         if stream.owner.source is None and len(self.streams) == 1:
             self.logger.warning("Nothing names the source: datasets are called like %s.", stream.dataset())
         return stream

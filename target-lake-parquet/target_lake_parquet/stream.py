@@ -12,13 +12,16 @@ import polars as pl
 from lake_parquet.errors import printable
 from lake_parquet.family import Family, Member
 from lake_parquet.footer import Owner
+from lake_parquet.known_names import known_names
+from lake_parquet.names import Names, joined
 from lake_parquet.paths import DATASET_TEMPLATE, dataset_name
 from lake_parquet.policy import StreamFacts
 from lake_parquet.quarantine import Problem, Quarantine, Quarantined, quarantined
 from lake_parquet.runs import DatasetSummary, Proof
 from lake_parquet.staging import Staging
+from lake_parquet.store import Store
 from target_lake_parquet.blocks import BlockDecoder, Rules
-from target_lake_parquet.columns import PARENT, Plan, Table, table_of
+from target_lake_parquet.columns import PARENT, Plan, Table, names_of, table_of
 from target_lake_parquet.decode import KEY_MISSING, BadRecord, Decoded, decode
 from target_lake_parquet.lines import Lines
 from target_lake_parquet.messages import Rows, SchemaMessage
@@ -39,7 +42,8 @@ class Stream:
     """A stream between its first SCHEMA and the end of the run.
 
     `taken` says which stream of the run writes which dataset; all streams share it. `tap_stream` is the name
-    that the tap's bookmarks have for it, `filtered` the number of records that a stream map left out.
+    that the tap's bookmarks have for it, `filtered` the number of records that a stream map left out, `names`
+    and `there` what its fields are called in the lake, and in this run so far.
     """
 
     name: str
@@ -59,6 +63,8 @@ class Stream:
     keys: tuple[str, ...] = ()
     replication_keys: tuple[str, ...] = ()
     tables: dict[str, Table] = field(default_factory=dict)
+    names: Names = field(default_factory=dict)
+    there: frozenset[str] = frozenset()
     failure: str | None = None
     lacks_key: bool = False
     lacks_schema: bool = False
@@ -88,6 +94,7 @@ class Stream:
             return
         self.flush(staging, workers)
         workers.drain()
+        self._learn_names()
         if self.tables and set(message.key_properties) != set(self.keys):
             self.hold = self.hold or (
                 f"line {message.line}: the keys changed within the run from {list(self.keys)} to "
@@ -165,7 +172,14 @@ class Stream:
             separator=settings.flattening_separator,
             reserved=self._reserved(schema),
             naive_zone=None if settings.naive_timezone == "UTC" else settings.naive_timezone,
+            names=self.names,
+            there=self.there,
         )
+
+    def _learn_names(self) -> None:
+        """Remembers what the fields are called, those included that came without being declared."""
+        if self._decoder:
+            self.names = joined(self.names, names_of(self._decoder.table))
 
     def take_rows(self, rows: Rows, staging: Staging, workers: Workers) -> None:
         """Lets records wait until there are enough of them for a block."""
@@ -294,8 +308,9 @@ class Stream:
 
     def family(self) -> Family:
         """The stream's datasets."""
+        self._learn_names()
         members = [self._member(table) for suffix, table in sorted(self.tables.items())]
-        return Family(members[0], tuple(members[1:]), self.schema, tuple(self._notes()))
+        return Family(members[0], tuple(members[1:]), self.schema, tuple(self._notes()), self.names)
 
     def _member(self, table: Table) -> Member:
         level = 0 if not table.suffix else len(table.keys) - len(self.tables[""].keys)
@@ -355,11 +370,12 @@ def new_stream(
     taken: dict[str, str],
     quarantine: Quarantine,
     started: datetime,
+    store: Store,
 ) -> Stream:
-    """Opens a stream at its first SCHEMA, in a run that `started` then."""
+    """Opens a stream at its first SCHEMA, in a run that `started` then; the lake knows its earlier names."""
     mark = message.schema.get(MARK)
     mark = mark if isinstance(mark, dict) else {}
-    return Stream(
+    stream = Stream(
         name=message.stream,
         tap_stream=message.tap_stream or message.stream,
         settings=settings.of_stream(message.stream),
@@ -376,3 +392,5 @@ def new_stream(
         started=started,
         evidence=Evidence(closes_with=mark.get("closes_with")),
     )
+    stream.names, stream.there = known_names(store, stream.dataset(), stream.owner, stream.origin)
+    return stream

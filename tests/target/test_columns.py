@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lake_parquet.names import alike
 from lake_parquet.paths import dataset_name
 from target_lake_parquet import columns
 from target_lake_parquet.columns import (
@@ -17,7 +18,6 @@ from target_lake_parquet.columns import (
     Plan,
     Table,
     UnknownKeyError,
-    alike,
     column_names,
     table_of,
 )
