@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import Any
 
 import click
@@ -13,8 +14,9 @@ from lake_parquet import render
 from lake_parquet.cli_options import Age, Share, dataset_argument, open_lake, options
 from lake_parquet.column_types import drift, type_name
 from lake_parquet.diff import Diff
-from lake_parquet.health import KINDS, Limits, age_at
-from lake_parquet.overview import Overview, look_around
+from lake_parquet.health import KINDS, Limits, age_at, notes_of_run
+from lake_parquet.lake import Lake
+from lake_parquet.overview import Overview, Seen, look_around
 from lake_parquet.readable import plural, readable_bytes, readable_time, sparkline
 from lake_parquet.render import Rows
 from lake_parquet.runs import DatasetSummary, RunRecord
@@ -29,6 +31,11 @@ EXAMPLES = 60
 
 TOLD = 10
 """Odd datasets that are explained in full below the table."""
+
+SEARCHED_RUNS = 200
+"""Run records, the newest first, in which `lake show` looks for what the last run did."""
+
+LEGEND = "last run: rows + added, ~ changed, - deleted; age: since a run last read it well"
 
 STYLES: dict[str, str] = {
     kind: "bold red" if kind in ("unreadable", "failed", "held") else "yellow" for kind in KINDS
@@ -50,14 +57,14 @@ def list_datasets(pattern: str, max_age: timedelta, max_drop: float, lake: str, 
     """
     found = open_lake(lake)
     now = datetime.now(UTC)
-    overviews, newest = look_around(found, pattern, Limits(max_age, max_drop), now)
+    overviews, seen = look_around(found, pattern, Limits(max_age, max_drop), now)
     if flags["as_json"]:
         render.show_json([_plain(one) for one in overviews])
         return
     if not overviews:
         render.say(f"The lake at {lake} is empty." if pattern == "*" else f"No dataset matches {pattern!r}.")
         return
-    render.say(_headline(lake, overviews, newest, now))
+    render.say(_headline(lake, overviews, seen, now))
     is_cut = render.on_terminal() and not flags["every"] and len(overviews) > TERMINAL_ROWS
     shown = sorted(overviews, key=lambda one: one.rank)[:TERMINAL_ROWS] if is_cut else overviews
     _show_datasets([one for one in overviews if one in shown] if is_cut else overviews, now)
@@ -65,6 +72,7 @@ def list_datasets(pattern: str, max_age: timedelta, max_drop: float, lake: str, 
         rest = len(overviews) - TERMINAL_ROWS
         render.say(f"\n... and {rest:,} more: lake ls 'PATTERN' picks some, --all lists them all.")
     if render.on_terminal():
+        render.say(f"\n{LEGEND}")
         _explain(overviews)
 
 
@@ -73,20 +81,39 @@ def _plain(one: Overview) -> dict[str, Any]:
     return facts
 
 
-def _headline(lake: str, overviews: list[Overview], newest: RunRecord | None, now: datetime) -> str:
+def _headline(lake: str, overviews: list[Overview], seen: Seen, now: datetime) -> str:
     rows = sum(one.row_count or 0 for one in overviews)
     size = readable_bytes(sum(one.bytes for one in overviews))
     lines = [
         f"{lake}: {plural(len(overviews), 'dataset')}, {plural(rows, 'row')}, {size} in the latest snapshots"
     ]
-    if newest is not None:
+    if seen.recent:
+        lines.append(_arrived(seen.recent, {one.dataset for one in overviews}))
+    if (newest := seen.newest) is not None:
         ago = readable_time(age_at(newest.finished_at or newest.started_at, now))
         error = f": {newest.error}" if newest.error else ""
         lines.append(f"last run {ago} ago: {newest.status}{error}")
     counts = {kind: sum(any(note.kind == kind for note in one.notes) for one in overviews) for kind in KINDS}
     odd = [f"{count} {kind}" for kind, count in counts.items() if count]
     lines.append("odd: " + ", ".join(odd) if odd else "nothing odd")
-    return "; ".join(lines) + "."
+    return "\n".join(lines)
+
+
+def _arrived(runs: list[RunRecord], datasets: set[str]) -> str:
+    """What the last day's runs did to these datasets."""
+    done = [one for run in runs for one in run.datasets if one.dataset in datasets]
+    bad = sum(run.status != "ok" for run in runs)
+    published = [one for one in done if one.status == "published"]
+    changes = _changes(
+        sum(one.rows_added for one in published),
+        sum(one.rows_updated or 0 for one in published),
+        sum(one.rows_deleted for one in published),
+    )
+    loaded = len({one.dataset for one in published})
+    return (
+        f"last 24 h: {plural(len(runs), 'run')}{f' ({bad} not ok)' if bad else ''}, "
+        f"{plural(loaded, 'dataset')} loaded, {changes} rows"
+    )
 
 
 def _show_datasets(overviews: list[Overview], now: datetime) -> None:
@@ -99,16 +126,21 @@ def _show_datasets(overviews: list[Overview], now: datetime) -> None:
             table.head(" / ".join(filter(None, group)) or "no source named")
         table.add(
             one.dataset,
-            "?" if one.row_count is None else f"{one.row_count:,}",
+            _known(one, None if one.row_count is None else f"{one.row_count:,}"),
             sparkline(one.trend, render.bars()),
             _last_run(one.last_run),
-            readable_bytes(one.bytes),
-            "?" if one.columns is None else str(one.columns),
-            readable_time(age_at(one.read_at, now)),
+            _known(one, readable_bytes(one.bytes) if one.bytes else None),
+            _known(one, None if one.columns is None else str(one.columns)),
+            _known(one, one.read_at and readable_time(age_at(one.read_at, now))),
             one.source or "",
             ", ".join(note.kind for note in one.notes),
         )
     table.show()
+
+
+def _known(one: Overview, text: str | None) -> str:
+    """The text; where there is none, whether that is unknown or there is nothing to know of."""
+    return text or ("?" if any(note.kind == "unreadable" for note in one.notes) else "-")
 
 
 def _last_run(one: DatasetSummary | None) -> str:
@@ -152,6 +184,7 @@ def show_dataset(dataset: str, last: int, lake: str, *, as_json: bool) -> None:
         return
     info = latest.info
     facts = {"dataset": dataset, "rows": f"{latest.row_count:,}", "size": readable_bytes(latest.size)}
+    facts |= _last_look(found, dataset)
     if info is not None:
         facts |= {
             "owner": str(info.owner),
@@ -160,6 +193,7 @@ def show_dataset(dataset: str, last: int, lake: str, *, as_json: bool) -> None:
             "keys": ", ".join(info.keys),
             "loaded as": info.load_method,
             "child datasets": ", ".join(info.children),
+            "created": info.created_at,
             "run": info.run_id,
         }
     table = Rows(render.columns("fact, value"))
@@ -169,6 +203,17 @@ def show_dataset(dataset: str, last: int, lake: str, *, as_json: bool) -> None:
     table.show()
     _show_columns(latest, sample)
     _show_history(history, len(names))
+
+
+def _last_look(found: Lake, dataset: str) -> dict[str, str]:
+    """What the last run that named a dataset did to it, and what was odd."""
+    for run in islice(found.newest_runs(), SEARCHED_RUNS):
+        for one in run.datasets:
+            if one.dataset == dataset:
+                ago = readable_time(age_at(run.finished_at or run.started_at, datetime.now(UTC)))
+                odd = {note.kind: render.one_line(note.text) for note in notes_of_run(one)}
+                return {"last run": f"{ago} ago: {_last_run(one)}"} | odd
+    return {}
 
 
 def _show_json(latest: Snapshot, history: list[Snapshot], count: int, sample: pl.DataFrame) -> None:
@@ -329,7 +374,7 @@ def list_runs(pattern: str, last: int, lake: str, *, as_json: bool) -> None:
             run.status,
             run.tap or "",
         )
-        table.head(f"{run.started_at[:19]}Z {run.status}")
+        table.head(" ".join(filter(None, (f"{run.started_at[:19]}Z", run.tap, run.status))))
         if not run.datasets:
             table.add(*first, "", "", "", "", "", run.error or "")
         for one in run.datasets:

@@ -22,6 +22,9 @@ TREND_FOOTERS = 4000
 MEMORY = timedelta(days=7)
 """Runs of the last days are read in any case: a dataset that never came to be stands in no other place."""
 
+RECENT = timedelta(days=1)
+"""What arrived so lately is summed up: last night's runs, whenever one looks in the morning."""
+
 MOST_RUNS = 2000
 """Run records that are read at most, the newest first."""
 
@@ -29,7 +32,8 @@ MOST_RUNS = 2000
 class Overview(msgspec.Struct, kw_only=True):
     """A dataset at a glance. `row_count` and `columns` are None where its latest file cannot be read.
 
-    `read_at` is when a run last found it to be as its source has it, be it that nothing was new; `source`
+    `read_at` is when a run last found it to be as its source has it, be it that nothing was new, `created_at`
+    when the latest file was made; None where no run did, or nobody can tell. `source`
     names the origin too (`shopify_api`), `trend` the rows of its last snapshots, `last_run` what the newest
     run that named it did.
     """
@@ -42,10 +46,10 @@ class Overview(msgspec.Struct, kw_only=True):
     columns: int | None = None
     snapshots: int = 0
     trend: list[int] = []
-    created_at: str
-    read_at: str
+    created_at: str | None = None
+    read_at: str | None = None
     last_run: DatasetSummary | None = None
-    path: str | None
+    path: str | None = None
     notes: list[Note] = []
 
     @property
@@ -57,10 +61,11 @@ class Overview(msgspec.Struct, kw_only=True):
 class Seen(msgspec.Struct):
     """What the run records say: of each dataset its last run, and when it was last read well.
 
-    `never` are datasets without a snapshot to look at.
+    `never` are datasets without a snapshot to look at, `recent` the runs that ended within `RECENT`.
     """
 
     newest: RunRecord | None = None
+    recent: list[RunRecord] = []
     last: dict[str, DatasetSummary] = {}
     read_at: dict[str, str] = {}
     never: list[Overview] = []
@@ -68,8 +73,8 @@ class Seen(msgspec.Struct):
 
 def look_around(
     lake: Lake, pattern: str, limits: Limits, now: datetime, ignore: Sequence[str] = ()
-) -> tuple[list[Overview], RunRecord | None]:
-    """One overview a dataset that matches `pattern` and none of `ignore`, and the newest run.
+) -> tuple[list[Overview], Seen]:
+    """One overview a dataset that matches `pattern` and none of `ignore`, and what the run records say.
 
     Grouped by tenant and source, in a group the worst first.
     """
@@ -80,9 +85,9 @@ def look_around(
     listing, broken = lake.survey(pattern)
     listing = {name: names for name, names in listing.items() if wanted(name)}
     seen = look_at_runs(lake, pattern, [*listing, *broken], now)
-    seen.never += [_unlistable(name, why, seen, now) for name, why in broken.items()]
+    seen.never += [_unlistable(name, why, seen) for name, why in broken.items()]
     seen.never = [one for one in seen.never if wanted(one.dataset)]
-    return look_at(lake, listing, seen, limits, now), seen.newest
+    return look_at(lake, listing, seen, limits, now), seen
 
 
 def look_at_runs(lake: Lake, pattern: str, datasets: Sequence[str], now: datetime) -> Seen:
@@ -94,6 +99,8 @@ def look_at_runs(lake: Lake, pattern: str, datasets: Sequence[str], now: datetim
         if (not missing and run.started_at < first_day) or number >= MOST_RUNS:
             break
         seen.newest = seen.newest or run
+        if age_at(run.finished_at or run.started_at, now) < RECENT:
+            seen.recent.append(run)
         for one in run.datasets:
             if one.dataset not in seen.last and one.status in ("failed", "held") and not one.path:
                 seen.never.append(_never(run, one))
@@ -110,30 +117,19 @@ def look_at_runs(lake: Lake, pattern: str, datasets: Sequence[str], now: datetim
 
 def _never(run: RunRecord, one: DatasetSummary) -> Overview:
     """A dataset that a run could not begin."""
-    moment = run.finished_at or run.started_at
     return Overview(
-        dataset=one.dataset,
-        tenant=run.tenant_id,
-        source=one.source,
-        created_at=moment,
-        read_at=moment,
-        last_run=one,
-        path=None,
-        notes=notes_of_run(one),
+        dataset=one.dataset, tenant=run.tenant_id, source=one.source, last_run=one, notes=notes_of_run(one)
     )
 
 
-def _unlistable(dataset: str, why: str, seen: Seen, now: datetime) -> Overview:
+def _unlistable(dataset: str, why: str, seen: Seen) -> Overview:
     """A dataset whose folder holds what nobody may follow."""
     last = seen.last.get(dataset)
-    read_at = seen.read_at.get(dataset, now.isoformat())
     return Overview(
         dataset=dataset,
         source=last.source if last else None,
-        created_at=read_at,
-        read_at=read_at,
+        read_at=seen.read_at.get(dataset),
         last_run=last,
-        path=None,
         notes=[Note("unreadable", why)],
     )
 

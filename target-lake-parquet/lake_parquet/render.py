@@ -90,7 +90,9 @@ class Rows:
     def _taken(self, shown: Sequence[int]) -> int:
         """How wide the columns before a note are, with what parts them."""
         names = tuple(column.name for column in self.columns)
-        return len("    ") + sum(2 + max(len(row[i]) for row in (names, *self.rows)) for i in shown)
+        widths = {i: max(len(row[i]) for row in (names, *self.rows)) for i in shown}
+        widths[shown[0]] = max(widths[shown[0]] + 2, *map(len, self.headings.values()), 0)
+        return 2 + sum(2 + width for width in widths.values())
 
     def _styled(self, cell: str) -> str:
         words = cell.split(", ")

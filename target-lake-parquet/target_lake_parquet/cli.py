@@ -51,9 +51,9 @@ class TargetCommand(SingerCommand):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's own signature
         """Runs the command; ends the process."""
-        for number in (signal.SIGINT, signal.SIGTERM):  # until the target has its own way
-            signal.signal(number, _stop)
         try:
+            for number in (signal.SIGINT, signal.SIGTERM):  # until the target has its own way
+                signal.signal(number, _stop)
             return super().main(*args, **kwargs)
         except (
             LakeError,

@@ -344,7 +344,7 @@ class Stream:
             notes.append(f"{self.filtered} records left out by the stream map's filter")
         if self.first_bad and self._set_aside():
             notes.append(
-                f"{self.bad_records} bad records are in {self.quarantine.path(self.dataset())}, "
+                f"{_bad_records(self.bad_records)} in {self.quarantine.path(self.dataset())}, "
                 f"the first: {self._sentence(self.first_bad)}"
             )
         return [printable(note) for note in notes]
@@ -362,6 +362,10 @@ class Stream:
             source=source,
             notes=[self.failure or "", *self._notes()],
         )
+
+
+def _bad_records(count: int) -> str:
+    return "1 bad record is" if count == 1 else f"{count} bad records are"
 
 
 def new_stream(

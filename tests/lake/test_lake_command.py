@@ -2,10 +2,11 @@
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 from click.testing import CliRunner, Result
@@ -66,7 +67,7 @@ def test_ls_lists_each_dataset_with_its_latest(filled: Writer) -> None:
     assert re.split("  +", header) == list(OVERVIEW)
     assert re.fullmatch(r"orders +2  ▅█     - +\d\.\d kB     2  \d s  shop_api  -", row)
     assert result.stderr == (
-        f"{filled.root}: 1 dataset, 2 rows, {readable_bytes(size)} in the latest snapshots; nothing odd.\n"
+        f"{filled.root}: 1 dataset, 2 rows, {readable_bytes(size)} in the latest snapshots\nnothing odd\n"
     )
 
 
@@ -103,6 +104,35 @@ def test_show_tells_columns_history_and_a_sample(filled: Writer) -> None:
     assert "\nid      int64   1 | 2\n[bold]  string  a | b\n" in text
     older, newer = filled.names()
     assert text.index(newer) < text.index(older)
+
+
+def test_ls_sums_up_the_last_day_and_show_tells_the_last_run(filled: Writer) -> None:
+    now = datetime.now(UTC)
+    for number, hours in enumerate((5, 20, 30)):
+        began = (now - timedelta(hours=hours)).isoformat()
+        one = DatasetSummary(
+            dataset="orders", stream="orders", status="published", rows_added=5, rows_updated=2
+        )
+        other = DatasetSummary(dataset="gone", stream="gone", status="published", rows_added=1000)
+        run = RunRecord(
+            run_id=f"2026010{9 - number}T000000000000Z-000001", started_at=began, datasets=[one, other]
+        )
+        run.status = "incomplete" if hours == 20 else "ok"
+        write_run(filled.lake.store, run)
+    told = invoke(filled.root, "ls").stderr.splitlines()
+    assert told[1:] == [
+        "last 24 h: 2 runs (1 not ok), 1 dataset loaded, +10 ~4 -0 rows",
+        "last run 5 h ago: ok",
+        "nothing odd",
+    ]
+    assert "\nlast run   5 h ago: +5 ~2 -0\n" in invoke(filled.root, "show", "orders").stdout
+
+
+def test_show_tells_why_the_last_run_was_held(filled: Writer) -> None:
+    held = DatasetSummary(dataset="orders", stream="orders", status="held", notes=["rows fell"], path="x")
+    write_run(filled.lake.store, msgspec.structs.replace(RUN, datasets=[held]))
+    shown = invoke(filled.root, "show", "orders").stdout.splitlines()
+    assert [line.split() for line in shown if line.startswith("held")] == [["held", "rows", "fell"]]
 
 
 def test_show_of_what_is_not_there_names_what_is(filled: Writer) -> None:

@@ -57,6 +57,28 @@ def test_a_link_a_pipe_or_a_broken_file_is_a_row_and_hides_no_other(writer: Writ
     assert (shown.exit_code, shown.stderr.count("4 unreadable")) == (0, 1)
 
 
+def test_the_age_of_what_cannot_be_looked_at_is_unknown(writer: Writer) -> None:
+    odd_lake(writer)
+    write_run(
+        writer.lake.store,
+        RunRecord(
+            run_id="20260101T000000000000Z-00000a",
+            started_at="2026-01-01T00:00:00Z",
+            datasets=[
+                DatasetSummary(dataset="piped", stream="piped", status="published"),
+                DatasetSummary(dataset="never", stream="never", status="failed", notes=["why"]),
+            ],
+        ),
+    )
+    found = {one["dataset"]: one["read_at"] for one in parsed(writer, "ls")}
+    assert found["linked"] is None
+    assert found["piped"] == "2026-01-01T00:00:00Z"
+    assert found["never"] is None
+    lines = {line.split()[0]: line.split() for line in lake(writer, "ls").stdout.splitlines()}
+    assert lines["linked"] == ["linked", "?", "-", "-", "?", "?", "?", "-", "unreadable"]
+    assert lines["never"] == ["never", "-", "-", "failed", "-", "-", "-", "-", "failed"]
+
+
 def test_each_of_them_is_an_alarm_and_the_rest_is_checked(writer: Writer) -> None:
     odd_lake(writer)
     result = lake(writer, "check")

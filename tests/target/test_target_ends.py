@@ -45,6 +45,20 @@ def test_a_signal_in_mid_stream_publishes_nothing_and_says_so(
     assert (place.staged(), place.record()["status"]) == ([], "failed")
 
 
+@pytest.mark.parametrize("library", ["click", "singer_sdk", "polars"])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_libraries_are_imported_says_so(
+    tmp_path: Path, library: str, number: signal.Signals, code: int
+) -> None:
+    (tmp_path / f"{library}.py").write_text(f"import os\nos.kill(os.getpid(), {int(number)})\n")
+    for command in ([BIN / "target-lake-parquet"], [sys.executable, "-m", "target_lake_parquet"]):
+        ended = subprocess.run(
+            command, env={**ENV, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+        )
+        assert (ended.returncode, ended.stdout) == (code, "")
+        assert ended.stderr == f"Error: stopped by {number.name} while starting: nothing was read\n"
+
+
 def test_after_kill_9_the_next_run_heals_and_clears_up(place: Place) -> None:
     place.good(CHANGES, change(1, "old"), bookmark("orders", "2026-01-01"))
     with place.feeding("target-lake-parquet", "--config", place.configured()) as process:
