@@ -285,6 +285,7 @@ def test_several_shops_are_read_in_one_run_and_told_apart_by_key(
             "context": {"shop_domain": server.shop},
             "replication_key": "updated_at",
             "replication_key_value": max(row["updatedAt"] for row in server.store.rows("orders")),
+            "deletions_told_until": server.store.timestamp,
         }
         for server in (shop, bolt)
     ]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk import Stream
 from singer_sdk.helpers.conform import TypeConformanceLevel
-from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.mapper import SameRecordTransform, StreamMap
 from singer_sdk.singerlib import SchemaMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from tap_common.tap import CommonTap
 
 ANNOTATION = "x-singerlake"
+DELETED_AT = "_sdc_deleted_at"
+"""The column of a tombstone: a record that holds its key and when its row was deleted, and nothing else."""
 Part = dict[str, str] | None
 """One account of several, as it stands in the state; None where there is but one."""
 
@@ -42,9 +44,28 @@ class CommonStream(Stream, abc.ABC):
 
     def __init__(self, tap: CommonTap, *arguments: Any, **named: Any) -> None:  # noqa: ANN401
         super().__init__(tap, *arguments, **named)
+        added: dict[str, Any] = {}
         if column := tap.parted_by:
             self.primary_keys = (column, *self.primary_keys)
-            self.__dict__["schema"] = _merged(self.schema, {"properties": {column: {"type": ["string"]}}})
+            added[column] = {"type": ["string"]}
+        if self.has_tombstones:
+            added[DELETED_AT] = {"type": ["string", "null"], "format": "date-time"}
+        if added:
+            self.__dict__["schema"] = _merged(self.schema, {"properties": added})
+
+    @property
+    def has_tombstones(self) -> bool:
+        """Whether this stream tells of deleted rows; the schema then declares the mark."""
+        return False
+
+    @property
+    def wants_tombstones(self) -> bool:
+        """Whether deleted rows are to be told: in an incremental read, unless the mark is deselected."""
+        return (
+            self.has_tombstones
+            and self.replication_method == REPLICATION_INCREMENTAL
+            and (DELETED_AT,) not in self._deselected
+        )
 
     @abc.abstractmethod
     def pages(self, since: datetime | None) -> Iterator[Page]:
@@ -149,13 +170,20 @@ class CommonStream(Stream, abc.ABC):
             return
         for stream_map in self.stream_maps:
             # Copies: a map may change the record it is given, and several maps are given the same one.
-            mapped = (stream_map.transform(dict(row)) for row in rows)
+            mapped = (self._mapped(stream_map, row) for row in rows)
             self._tap.message_writer.write_records(
                 stream_map.stream_alias,
                 (row for row in mapped if row is not None),
                 version=self.version,
                 extracted=extracted,
             )
+
+    def _mapped(self, stream_map: StreamMap, row: Row) -> Row | None:
+        """Return what a map makes of a row; a tombstone stays one, with every column for the map to see."""
+        if DELETED_AT not in row:
+            return stream_map.transform(dict(row))
+        record = stream_map.transform(dict.fromkeys(self.schema["properties"]) | row)
+        return None if record is None else {**record, DELETED_AT: row[DELETED_AT]}
 
     # --- the read ------------------------------------------------------------------------------------------
 

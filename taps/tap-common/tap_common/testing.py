@@ -19,7 +19,7 @@ from typing import Any, cast
 
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
-from tap_common.stream import ANNOTATION, CommonStream
+from tap_common.stream import ANNOTATION, DELETED_AT, CommonStream
 from tap_common.tap import CommonTap
 
 Waivers = Mapping[tuple[str, str], str]
@@ -157,7 +157,7 @@ def names(tap: TapUnderTest) -> Iterator[str]:
 
 def _names(schema: Mapping[str, Any], path: str) -> Iterator[str]:
     for name, declared in schema.get("properties", {}).items():
-        if not SNAKE.fullmatch(name):
+        if not SNAKE.fullmatch(name) and name != DELETED_AT:
             yield f"{path}.{name} is not snake_case"
         items = declared.get("items", {})
         if "object" in items.get("type", ()) and not items.get("properties"):

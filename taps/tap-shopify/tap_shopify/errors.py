@@ -34,6 +34,10 @@ class TooDearError(ApiError):
         self.limit = limit
 
 
+class DeniedError(ApiError):
+    """The token lacks a scope for what was asked."""
+
+
 def where(what: str, origin: str, reply: Reply) -> str:
     """Return what was asked of which shop, and Shopify's own number for the request."""
     request = reply.headers.get("X-Request-ID")
@@ -67,6 +71,7 @@ def check_errors(errors: Any, place: str, version: str) -> None:  # noqa: ANN401
     Raises:
         RetryableError: Shopify had an error of its own.
         TooDearError: The query asks for too many points.
+        DeniedError: A scope is missing.
         ApiError: It is refused for good.
     """
     if not errors:
@@ -86,8 +91,10 @@ def check_errors(errors: Any, place: str, version: str) -> None:  # noqa: ANN401
     if "ACCESS_DENIED" in found:
         needed = next((note["requiredAccess"] for note in notes if note.get("requiredAccess")), None)
         scope = f"what it needs ({foreign(needed, 200).rstrip('.')})" if needed else "that read scope"
-        advice = f"Grant the app {scope}, or deselect the stream."
-    elif found & MISFITS:
+        raise DeniedError(
+            f"{place}: Shopify refused the query: {said} Grant the app {scope}, or deselect the stream."
+        )
+    if found & MISFITS:
         advice = f"The tap's queries do not fit API version {version}; leave api_version at its default."
     raise ApiError(f"{place}: Shopify refused the query: {said} {advice}")
 

@@ -17,13 +17,14 @@ from tap_common.emit import Row
 from tap_common.errors import ApiError
 from tap_common.pages import Page
 from tap_common.progress import Progress, text_of
-from tap_common.stream import CommonStream, Part
+from tap_common.stream import DELETED_AT, CommonStream, Part
 from tap_shopify.access import sees_only_recent
 from tap_shopify.backfill import IN_STATE, Backfill, Rest
 from tap_shopify.bulk import BulkOperations, NoSlotError
 from tap_shopify.client import QUERIES
+from tap_shopify.deletions import Deletion, Deletions
 from tap_shopify.graphql import WRITTEN_FOR, Query
-from tap_shopify.rows import Level, Remainder, Remainders, Shape, newest
+from tap_shopify.rows import Level, Remainder, Remainders, Shape, newest, number_of
 from tap_shopify.windows import Windows, condition
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ class ShopifyStream(CommonStream):
     "location.id"}`."""
     found_by: ClassVar[str] = "node"
     """The root field that finds a row of the root connection by its id, for what did not fit on a page."""
+    deleted_as: ClassVar[tuple[str, ...]] = ()
+    """What Shopify's events call the things whose number is this stream's key: `ORDER`. What the shop
+    deletes then leaves the lake too. Empty where there are no such events, or all is read each time."""
     count: ClassVar[str | None] = None
     """The root field that counts what the root connection holds: `ordersCount`; None where there is none."""
     schema: ClassVar[StreamSchema] = StreamSchema(SchemaDirectory(SCHEMAS))
@@ -104,10 +108,33 @@ class ShopifyStream(CommonStream):
                 "about older ones. Grant the app read_all_orders to read them.",
                 self.name,
             )
+        deletions = self.deletions()
         windows = self.windows()
         for page in self._nodes(windows, since):
             yield from self._whole(page)
         self._reconcile(windows, since)
+        if deletions is not None:
+            for gone in deletions.read():
+                yield Page([self._tombstone(deletion) for deletion in gone])
+
+    @property
+    def has_tombstones(self) -> bool:
+        """Whether Shopify tells of deletions."""
+        return bool(self.deleted_as)
+
+    def deletions(self) -> Deletions | None:
+        """Return what follows the deletions, and let it begin before anything is read; None where none do."""
+        if not self.wants_tombstones:
+            return None
+        memory = self.get_context_state(self.part)
+        deletions = Deletions(self._tap.client, f"Stream {self.name}", self.deleted_as, self.lag, memory)
+        if self._bookmark_of(self.part) is None:
+            deletions.begin()
+        return deletions
+
+    def _tombstone(self, deletion: Deletion) -> Row:
+        key = type(self).primary_keys[0]  # without the shop's column, which is added to every row
+        return {key: number_of(deletion.gid), DELETED_AT: deletion.at}
 
     def _whole(self, page: Page) -> Iterator[Page]:
         """Yield the records of a page of nodes; the bookmark comes with the last of them."""
@@ -174,6 +201,7 @@ class ShopifyStream(CommonStream):
         """Start the operation of the read to come, if it is worth one and a slot is free."""
         self.part = part
         self._write_starting_replication_value(part)
+        self.deletions()
         self.backfill(self.windows()).begin(self.since(part), waits=False)
 
     def _page(self, variables: Row) -> Row:

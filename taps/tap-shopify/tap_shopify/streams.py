@@ -47,6 +47,7 @@ class Orders(ShopifyStream):
 
     name = "orders"
     count = "ordersCount"
+    deleted_as = ("ORDER",)
 
 
 class OrderTransactions(OfOrders):
@@ -69,6 +70,7 @@ class OrderRisks(OfOrders):
     name = "order_risks"
     primary_keys = ("order_id",)
     rows_at = ("risk",)
+    deleted_as = ("ORDER",)
 
 
 class Returns(OfOrders):
@@ -91,6 +93,7 @@ class CustomerJourneys(OfOrders):
     name = "customer_journeys"
     primary_keys = ("order_id",)
     rows_at = ("customer_journey_summary",)
+    deleted_as = ("ORDER",)
 
 
 class FulfillmentOrders(ShopifyStream):
@@ -104,6 +107,7 @@ class DraftOrders(ShopifyStream):
 
     name = "draft_orders"
     count = "draftOrdersCount"
+    deleted_as = ("DRAFT_ORDER",)
 
 
 class AbandonedCheckouts(Unsorted):
@@ -127,6 +131,7 @@ class Customers(ShopifyStream):
 
     name = "customers"
     count = "customersCount"
+    deleted_as = ("CUSTOMER",)
 
 
 class Segments(Full):
@@ -139,12 +144,14 @@ class Companies(ShopifyStream):
     """Companies that buy, with their contacts."""
 
     name = "companies"
+    deleted_as = ("COMPANY",)
 
 
 class CompanyLocations(ShopifyStream):
     """Where companies have goods and bills sent, and how they are taxed."""
 
     name = "company_locations"
+    deleted_as = ("COMPANY_LOCATION",)
 
 
 # --- products -----------------------------------------------------------------------------------------------
@@ -155,6 +162,7 @@ class Products(ShopifyStream):
 
     name = "products"
     count = "productsCount"
+    deleted_as = ("PRODUCT",)
 
 
 class ProductVariants(Unsorted):
@@ -162,6 +170,7 @@ class ProductVariants(Unsorted):
 
     name = "product_variants"
     count = "productVariantsCount"
+    deleted_as = ("PRODUCT_VARIANT",)
 
 
 class Collections(ShopifyStream):
@@ -169,6 +178,7 @@ class Collections(ShopifyStream):
 
     name = "collections"
     count = "collectionsCount"
+    deleted_as = ("COLLECTION",)
 
 
 class CollectionProducts(ShopifyStream):
@@ -245,6 +255,7 @@ class Discounts(ShopifyStream):
     rows_at = ("discount",)
     parent_columns = MappingProxyType({"id": "id", "admin_graphql_api_id": "admin_graphql_api_id"})
     count = "discountNodesCount"
+    deleted_as = ("DISCOUNT_NODE", "DISCOUNT_CODE_NODE", "DISCOUNT_AUTOMATIC_NODE")
 
 
 class DiscountRedeemCodes(ShopifyStream):
@@ -302,24 +313,28 @@ class Pages(ShopifyStream):
     """Pages of the online store."""
 
     name = "pages"
+    deleted_as = ("PAGE",)
 
 
 class Blogs(Unsorted):
     """Blogs of the online store."""
 
     name = "blogs"
+    deleted_as = ("BLOG",)
 
 
 class Articles(ShopifyStream):
     """Articles of the blogs."""
 
     name = "articles"
+    deleted_as = ("ARTICLE",)
 
 
 class Comments(Unsorted):
     """Comments on articles."""
 
     name = "comments"
+    deleted_as = ("COMMENT",)
 
 
 class Files(ShopifyStream):

@@ -7,6 +7,7 @@ which starts at a fixed instant after all seeded data and moves only when told t
 from __future__ import annotations
 
 import random
+import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,17 +34,6 @@ CHILDREN = {
     "orders": ("lineItems", "shippingLines", "transactions", "refunds", "fulfillments"),
     "products": ("variants",),
 }
-SUBJECTS = {
-    "articles": "ARTICLE",
-    "blogs": "BLOG",
-    "collections": "COLLECTION",
-    "customers": "CUSTOMER",
-    "draftOrders": "DRAFT_ORDER",
-    "orders": "ORDER",
-    "pages": "PAGE",
-    "products": "PRODUCT",
-}
-"""What events call the rows of a table, as far as Shopify keeps events of their deletion."""
 CHANGED_BY_HAND = frozenset({"orders", "customers", "products"})
 OTHERS = 6
 """Rows of a table without a size of its own."""
@@ -290,8 +280,14 @@ class Store:
                 self._children.pop(child["id"], None)
                 self._parents.pop(child["id"], None)
             self._orders_of = None
-            if subject := SUBJECTS.get(table):
+            if (subject := self._subject(gid)) is not None:
                 self._tell("destroy", subject, gid)
+
+    def _subject(self, gid: str) -> str | None:
+        """Return what events call a thing; None where Shopify keeps none of its kind."""
+        kinds = self.maker.schema.type_map["EventSubjectType"].values  # type: ignore[attr-defined]
+        name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", gid.split("/")[3]).upper()
+        return name if name in kinds else None
 
     def _tell(self, action: str, subject: str, gid: str) -> None:
         """Add an event to the shop's timeline."""
