@@ -159,8 +159,6 @@ def scopes_of(api: GraphQLSchema) -> str:
     for path in sorted((PACKAGE / "queries").glob("*.graphql")):
         source = path.read_text(encoding="utf-8")
         query = Query(source)
-        if not query.connection.nodes:
-            continue
         info, needs = TypeInfo(api), set[str]()
 
         class Needs(Visitor):
@@ -170,6 +168,8 @@ def scopes_of(api: GraphQLSchema) -> str:
                 needs.update(*(required.get(name, ()) for name in names))  # noqa: B023
 
         visit(parse(source), TypeInfoVisitor(info, Needs()))
+        if not needs and not query.connection.nodes:
+            continue
         facts = {"root": query.connection.field.name.value, "needs": sorted(needs)}
         lines.append(f"{json.dumps(path.stem)}: {json.dumps(facts)}")
     return "{\n" + ",\n".join(lines) + "\n}\n"

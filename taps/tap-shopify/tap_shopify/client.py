@@ -132,7 +132,7 @@ class ShopifyClient:
                     self.pace.failed(query)
                 raise
 
-        for _ in range(self.longest_throttle):
+        for times in range(self.longest_throttle):
             try:
                 data = self.api.retry(attempt, tries)
             except TooDearError as error:
@@ -142,6 +142,7 @@ class ShopifyClient:
             if data is not None:
                 self.pace.worked(query)
                 return data
+            self.pace.throttled(query, sent, self.api.retry_base * 2**times)
         raise ApiError(
             f"{what} of {self.api.origin}: Shopify throttled {self.longest_throttle} times in a row. Another "
             "run of this app uses up the shop's limit; run them one after the other."

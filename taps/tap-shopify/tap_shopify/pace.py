@@ -17,6 +17,8 @@ from tap_shopify.cost import LARGEST_PAGE, MAX_QUERY_COST, Price
 MARGIN = 0.02
 # Pages that must go well before a page made smaller by a failure grows again.
 GOOD_PAGES = 3
+# Seconds to wait at most for a limit that no reply tells of.
+LONGEST_REST = 30.0
 
 Variables = dict[str, Any]
 
@@ -100,6 +102,14 @@ class Pace:
         """Sleep until the bucket holds what this request asks for, and no longer."""
         if (seconds := self.bucket.missing(self._asked(text).price.points(variables))) > 0:
             self._sleep(seconds)
+
+    def throttled(self, text: str, variables: Mapping[str, Any], seconds: float) -> None:
+        """Sleep some seconds where the bucket held enough: another limit than its own was hit.
+
+        ShopifyQL has one, by the complexity of the report, and no reply tells of it.
+        """
+        if not self.bucket.missing(self._asked(text).price.points(variables)):
+            self._sleep(min(seconds, LONGEST_REST))
 
     def learn(self, text: str, variables: Mapping[str, Any], cost: Mapping[str, Any] | None) -> None:
         """Take over the `extensions.cost` of a reply, a THROTTLED one too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -13,7 +14,9 @@ from tap_common.tap import CommonTap
 from tap_shopify.access import missing
 from tap_shopify.client import ShopifyClient
 from tap_shopify.cost import LARGEST_PAGE
+from tap_shopify.errors import DeniedError
 from tap_shopify.graphql import WRITTEN_FOR
+from tap_shopify.shopifyql import SCOPED_AS, ShopifyqlStream, fetch, reports_of
 from tap_shopify.shops import connected, shops_of
 from tap_shopify.streams import STREAMS
 
@@ -103,6 +106,22 @@ class TapShopify(CommonTap):
             description="Whether to read by bulk operation: `auto` does where much is to be read, `always` "
             "wherever the query allows it, `never` reads page by page.",
         ),
+        th.Property(
+            "shopifyql",
+            th.ArrayType(
+                th.ObjectType(
+                    th.Property(
+                        "name", th.StringType(pattern=r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"), required=True
+                    ),
+                    th.Property("query", th.StringType(min_length=1), required=True),
+                    th.Property("primary_keys", th.ArrayType(th.StringType)),
+                    additional_properties=False,
+                )
+            ),
+            description="Reports of your own, each a stream: a list of objects with name, query (in "
+            "ShopifyQL) and primary_keys (the columns of its GROUP BY). Each is read in full every time. The "
+            "token needs read_reports, the app access to protected customer data.",
+        ),
         START_DATE,
         STUB_DATA,
         LOOKBACK,
@@ -111,26 +130,38 @@ class TapShopify(CommonTap):
 
     def discover_streams(self) -> list[Stream]:
         """Return every stream that the token may read; the others are named, with the scope they lack."""
-        every = [stream(self) for stream in STREAMS]
         if self.is_stub:
-            return list(every)
-        lacking = {
-            stream: {scope for client in self.clients for scope in missing(stream.name, client.shop.scopes)}
-            for stream in every
-        }
-        for stream, scopes in lacking.items():
-            if scopes:
-                self.logger.warning(
-                    "Stream %s is left out: the token lacks %s. Grant the app that scope to read it.",
-                    stream.name,
-                    " and ".join(sorted(scopes)),
-                )
-        return [stream for stream, scopes in lacking.items() if not scopes]
+            if self.config.get("shopifyql"):
+                self.logger.warning("The streams of shopifyql are left out: stub data holds no reports.")
+            return [stream(self) for stream in STREAMS]
+        every: list[Stream] = [stream(self) for stream in STREAMS]
+        return [*(stream for stream in every if self._may_read(stream.name)), *self._reports()]
+
+    def _reports(self) -> Iterator[Stream]:
+        """Yield a stream for each report of the settings, with the columns that the first shop names."""
+        for report in reports_of(self.config, ()):
+            if self._may_read(report.name, SCOPED_AS):
+                try:
+                    yield ShopifyqlStream(self, report, fetch(self.clients[0], report))
+                except DeniedError as error:
+                    self.logger.warning("Stream %s is left out. %s", report.name, error)
+
+    def _may_read(self, stream: str, scoped_as: str | None = None) -> bool:
+        shops = (client.shop for client in self.clients)
+        scopes = {scope for shop in shops for scope in missing(scoped_as or stream, shop.scopes)}
+        if scopes:
+            self.logger.warning(
+                "Stream %s is left out: the token lacks %s. Grant the app that scope to read it.",
+                stream,
+                " and ".join(sorted(scopes)),
+            )
+        return not scopes
 
     def check_settings(self, config: dict[str, Any]) -> None:
-        """Refuse shops that cannot be ones, and credentials that do not go together."""
+        """Refuse shops that cannot be ones, credentials that do not go together, names that are taken."""
         if not self.is_stub:
             shops_of(config)
+        reports_of(config, (str(vars(stream)["name"]) for stream in STREAMS))
 
     @property
     def parted_by(self) -> str | None:

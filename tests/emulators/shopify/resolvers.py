@@ -24,6 +24,7 @@ from graphql import (
     is_object_type,
 )
 
+from tests.emulators.shopify import shopifyql
 from tests.emulators.shopify.connections import PageArguments, connection, sort_column
 from tests.emulators.shopify.data_stock import levels, quantities
 from tests.emulators.shopify.errors import JSONObject, bad_request
@@ -209,6 +210,9 @@ ASKED: dict[tuple[str, str], Resolver] = {
     ],
     ("QueryRoot", "shopifyPaymentsAccount"): lambda context, _source, _arguments: context.store.payments,
     ("QueryRoot", "discountNode"): node,
+    ("QueryRoot", "shopifyqlQuery"): lambda context, _source, arguments: shopifyql.answer(
+        context.store, arguments["query"]
+    ),
     ("InventoryLevel", "quantities"): lambda context, level, arguments: quantities(
         context.store, level, arguments["names"]
     ),
