@@ -1,7 +1,7 @@
 """What a Shopify shop has. A stream is its query, its schema, and a line on what it holds.
 
 The declarations are explained in `stream.py`. Where Shopify has no way to ask for changes alone, the stream
-is read in full each time; docs/shopify-streams.md says which ones those are, and why.
+is read in full each time; docs/shopify.md says which ones those are, and why.
 """
 
 from __future__ import annotations
