@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 
 # The SDK says so because we look at the environment ourselves.
 NOT_TRUE_HERE = {"Skipping parse of env var settings..."}
+# What the SDK says of every stream; one line at a stream's end says it better. Shown at level DEBUG.
+DETAILS = {
+    "METRIC: %s",
+    "Skipping deselected stream '%s'.",
+    "Starting incremental sync of '%s' with bookmark value: %s",
+}
 
 
 class TapCommand(click.Command):
@@ -100,7 +106,10 @@ def command(tap: type[CommonTap]) -> TapCommand:
     """Return the command of a tap, with logging set up."""
     _setup_console_logging(log_level=_plugin_log_level(plugin_name=tap.name))
     protect(())
-    logging.getLogger(tap.name).addFilter(lambda record: record.msg not in NOT_TRUE_HERE)
+    root = logging.getLogger()
+    hushed = NOT_TRUE_HERE if root.isEnabledFor(logging.DEBUG) else NOT_TRUE_HERE | DETAILS
+    for handler in root.handlers:
+        handler.addFilter(lambda record: record.msg not in hushed)
     inner = tap.get_singer_command()
     assert isinstance(inner, SingerCommand)  # noqa: S101 - narrows the SDK's declared type
     return TapCommand(inner)

@@ -143,8 +143,8 @@ class CommonStream(Stream, abc.ABC):
             yield message
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **kwargs: Any) -> None:  # noqa: ANN401
-        """Log, but leave the news of an error to the command line, which tells it once and in full."""
-        if message.startswith("An unhandled error"):
+        """Log, but leave errors to the command line, and how a read goes to the line at its end."""
+        if message.startswith(("An unhandled error", "Beginning sync")):
             level = logging.DEBUG
         super().log(message, *args, level=level, **kwargs)
 
@@ -237,6 +237,19 @@ class CommonStream(Stream, abc.ABC):
                     if rows and write_messages:
                         self._tap.state_writer.write_state(self.tap_state)
         self._close(write_messages=write_messages)
+        self.log("%s", self._account_of(read))
+
+    def _account_of(self, read: int) -> str:
+        """Return what a read has brought, in one line for people."""
+        count = f"Stream {self.name}: {read:,} record{'' if read == 1 else 's'}"
+        if self._tap.is_stub:
+            return f"{count}, stub data."
+        if self.replication_method != REPLICATION_INCREMENTAL:
+            return f"{count}, read in full."
+        since = [str(value or self.config.get("start_date") or "") for _, value in self._bookmarks]
+        until = [value for part in self._tap.parts if (value := self._bookmark_in_state(part))]
+        way = f"changed since {min(since)}" if all(since) else "read from the start"
+        return f"{count}, {way}" + (f", bookmark {min(until)}." if until else ".")
 
     def _close(self, *, write_messages: bool) -> None:
         """Say that the stream was read to its end: the version first, then a STATE free of marks."""

@@ -15,6 +15,7 @@ from singer_sdk.plugin_base import JSONSchemaValidator, PluginBase
 from singer_sdk.singerlib import Catalog
 
 from tap_common import cli
+from tap_common.about import about as about_text
 from tap_common.config import describe, gather, origin_of, secrets_in, unknown_settings, utc_timestamp
 from tap_common.emit import LineWriter, StateLines
 from tap_common.errors import ConfigError, UsageError
@@ -215,7 +216,10 @@ class CommonTap(Tap, abc.ABC):
     ) -> None:
         """Run the tap as the command line asks."""
         if about:
-            cls.print_about(about_format)
+            if about_format:
+                cls.print_about(about_format)
+            else:
+                click.echo(about_text(cls, cls._declared_settings()))
             return
         config = config or cli.config_input(())
         tap = cls(

@@ -69,6 +69,11 @@ class ShopifyStream(CommonStream):
     _search: str | None = None
     """The search of the page that was read last: nested lists are searched by it, too."""
 
+    @property
+    def label(self) -> str:
+        """What messages call this read: the stream, and of several shops which one."""
+        return f"Stream {self.name}" + (f" of {self.part['shop_domain']}" if self.part else "")
+
     @cached_property
     def query(self) -> Query:
         """The stream's document, `queries/<stream>.graphql`."""
@@ -104,9 +109,9 @@ class ShopifyStream(CommonStream):
         client = self._tap.client
         if sees_only_recent(self.name, client.shop.scopes, since, client.now()):
             logger.warning(
-                "Stream %s: Shopify shows this token the orders of the last 60 days alone, and is silent "
+                "%s: Shopify shows this token the orders of the last 60 days alone, and is silent "
                 "about older ones. Grant the app read_all_orders to read them.",
-                self.name,
+                self.label,
             )
         deletions = self.deletions()
         windows = self.windows()
@@ -127,7 +132,7 @@ class ShopifyStream(CommonStream):
         if not self.wants_tombstones:
             return None
         memory = self.get_context_state(self.part)
-        deletions = Deletions(self._tap.client, f"Stream {self.name}", self.deleted_as, self.lag, memory)
+        deletions = Deletions(self._tap.client, self.label, self.deleted_as, self.lag, memory)
         if self._bookmark_of(self.part) is None:
             deletions.begin()
         return deletions
@@ -149,9 +154,9 @@ class ShopifyStream(CommonStream):
         """Return a read of the root connection that starts now, by the shop's clock."""
         client = self._tap.client
         return Windows(
-            what=f"Stream {self.name}",
+            what=self.label,
             fetch=self._page,
-            progress=Progress(f"Stream {self.name}", client.now(), self.lag),
+            progress=Progress(self.label, client.now(), self.lag),
             field=self.filtered_by,
             search=self.search,
             is_sorted=self.is_sorted,
@@ -209,7 +214,7 @@ class ShopifyStream(CommonStream):
         page = self.query.page(self._tap.client.execute(self.query.text, variables, self.name))
         if page is None:
             raise ApiError(
-                f"Stream {self.name}: Shopify's answer holds no {self.query.connection.name}. "
+                f"{self.label}: Shopify's answer holds no {self.query.connection.name}. "
                 "Nothing past this page was read."
             )
         if self.changed_at and self.filtered_by:
@@ -226,9 +231,9 @@ class ShopifyStream(CommonStream):
         there, is_exact = self._tap.client.count(self.count, search, self.name)
         if there > windows.counted:
             logger.warning(
-                "Stream %s: Shopify counts %s%d records, %d were read. Run again with the last state; report "
+                "%s: Shopify counts %s%d records, %d were read. Run again with the last state; report "
                 "it to the tap's authors if it stays.",
-                self.name,
+                self.label,
                 "" if is_exact else "at least ",
                 there,
                 windows.counted,
