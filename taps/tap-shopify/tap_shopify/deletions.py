@@ -28,7 +28,6 @@ IN_STATE = "deletions_told_until"
 """Where the stream's state keeps the mark."""
 KEPT = timedelta(days=365)
 """How long Shopify keeps events."""
-STILL_THERE = "query StillThere($ids: [ID!]!) { nodes(ids: $ids) { id } }"
 logger = logging.getLogger("tap-shopify")
 
 
@@ -41,8 +40,8 @@ class Deletion:
 
 
 @cache
-def _query(version: str) -> Query:
-    return Query(QUERIES.joinpath("deletions.graphql").read_text(encoding="utf-8"), version)
+def _query(name: str, version: str) -> Query:
+    return Query(QUERIES.joinpath(f"{name}.graphql").read_text(encoding="utf-8"), version)
 
 
 class Deletions:
@@ -68,7 +67,8 @@ class Deletions:
         self.subjects = subjects
         self.lag = lag
         self.memory = memory
-        self.query = _query(client.version)
+        self.query = _query("deletions", client.version)
+        self.still_there = _query("still_there", client.version)
 
     def begin(self) -> None:
         """Note that everything is about to be read: what is gone by now will not come."""
@@ -123,6 +123,6 @@ class Deletions:
         }
         if not told:
             return []
-        data = self.client.execute(STILL_THERE, {"ids": list(told)}, f"{self.what}, deletions")
+        data = self.client.execute(self.still_there.text, {"ids": list(told)}, f"{self.what}, deletions")
         there = {node["id"] for node in data["nodes"] if node is not None}
         return [Deletion(gid, at) for gid, at in told.items() if gid not in there]
