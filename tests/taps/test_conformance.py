@@ -63,7 +63,9 @@ def test_settings_tables_are_the_generated_ones() -> None:
 
 # The SDK's own suite, on each tap's stub rows. One of its tests wants a STATE, which stub rows must not give;
 # another warns of columns that no row holds: no stub row was deleted.
-_NOTHING_DELETED = pytest.mark.filterwarnings(rf"ignore:Fields in transformed catalog .*\(\{{'{DELETED_AT}'\}}\)$")
+_NOTHING_DELETED = pytest.mark.filterwarnings(
+    rf"ignore:Fields in transformed catalog .*\(\{{'{DELETED_AT}'\}}\)$"
+)
 for _tap in TAPS:
     _suite = get_tap_test_class(_tap.tap_class, config={})
     delattr(_suite, "test_tap_valid_final_state")
