@@ -50,7 +50,7 @@ PEER = tools.Tool(
     lambda place, _folder, _kind: [place / "tap-shopify"],
     requires=("tap-shopify==3.13.0",),
 )
-COUNT = re.compile(r'"record_count","value":(\d+)|INFO orders: (\d+)')
+COUNT = re.compile(r"Stream orders: (\d+) records|INFO orders: (\d+)")
 LINES = 100_000
 """Lines of a result that the emission is measured with."""
 LEAST, MOST = 10, 4
