@@ -50,7 +50,7 @@ PEER = tools.Tool(
     lambda place, _folder, _kind: [place / "tap-shopify"],
     requires=("tap-shopify==3.13.0",),
 )
-COUNT = re.compile(r"Stream orders: (\d+) records|INFO orders: (\d+)")
+COUNT = re.compile(r"Stream orders: ([\d,]+) records|INFO orders: (\d+)")
 LINES = 100_000
 """Lines of a result that the emission is measured with."""
 LEAST, MOST = 10, 4
@@ -175,7 +175,7 @@ class Reads:
         """
         cost = run(command, self.nothing, env=env)
         said = self.nothing.with_name("last-words").read_text(encoding="utf-8")
-        if found := [int(match[1] or match[2]) for match in COUNT.finditer(said)]:
+        if found := [int((match[1] or match[2]).replace(",", "")) for match in COUNT.finditer(said)]:
             if found[-1] == self.orders:
                 return cost
             raise Failed(f"{command[0]} sent {found[-1]} of {self.orders} orders")
