@@ -14,6 +14,7 @@ from typing import Any
 
 from singer_sdk.singerlib import Catalog
 
+from tap_common.errors import IncompleteError
 from tap_shopify.tap import TapShopify
 
 TAP = Path(sys.executable).parent / "tap-shopify"
@@ -54,10 +55,18 @@ class Output:
 
 
 def sync(tap: TapShopify) -> Output:
-    """Run a tap in this process; what it printed before an error is lost with the error."""
+    """Run a tap in this process; what it printed before an error is lost with the error.
+
+    Raises:
+        Exception: What ended the run, or the first stream's own error.
+    """
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     with redirect_stdout(out):
-        tap.sync_all()
+        try:
+            tap.sync_all()
+        except IncompleteError as error:
+            assert error.__cause__ is not None
+            raise error.__cause__  # noqa: B904 - where it comes from is a matter of the tap's end
     out.seek(0)
     return Output.of(out.read())
 

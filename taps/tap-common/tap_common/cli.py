@@ -1,7 +1,7 @@
 """The command line around a tap: one line for an error, the right exit code, nothing said twice.
 
-Exit codes: 0 read to the end; 1 settings, API or state refused; 2 called wrongly; 130 and 143 stopped by
-SIGINT and SIGTERM. A traceback appears when the log level is DEBUG (`TAP_SHOPIFY_LOGLEVEL=DEBUG`).
+Exit codes: 0 read to the end; 1 settings, API or state refused, if only for one stream; 2 called wrongly; 130
+and 143 stopped by SIGINT and SIGTERM. A traceback appears when the log level is DEBUG (`TAP_SHOPIFY_LOGLEVEL=DEBUG`).
 """
 
 from __future__ import annotations
@@ -58,15 +58,10 @@ class TapCommand(click.Command):
             signal.signal(number, stop)
         try:
             return super().main(*args, **kwargs)
-        except TapError as error:
-            self._tell(str(error), error.exit_code)
         except Exception as error:  # noqa: BLE001 - the last resort; the traceback is one setting away
-            level = f"{str(self.name).upper().replace('-', '_')}_LOGLEVEL=DEBUG"
-            self._tell(
-                f"Unexpected {type(error).__name__} in {_place(error)}: report it to the tap's authors. "
-                f"Set {level} to see the way there.",
-                1,
-            )
+            self.logger.error("%s", said(error, str(self.name)))
+            self.logger.debug("%s", way(error))
+            sys.exit(error.exit_code if isinstance(error, TapError) else 1)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
         """Run the tap; say so when nobody reads it any more, which click would keep to itself."""
@@ -77,11 +72,16 @@ class TapCommand(click.Command):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise TapError("The program that reads this tap's output has stopped.") from None
 
-    def _tell(self, message: str, code: int) -> None:
-        self.logger.error("%s", foreign(message, 2000))
-        if error := sys.exception():
-            self.logger.debug("%s", _way(error))
-        sys.exit(code)
+
+def said(error: Exception, tap: str) -> str:
+    """Return what an error says to a person, on one line."""
+    if isinstance(error, TapError):
+        return foreign(error, 2000)
+    level = f"{tap.upper().replace('-', '_')}_LOGLEVEL=DEBUG"
+    return (
+        f"Unexpected {type(error).__name__} in {_place(error)}: report it to the tap's authors. "
+        f"Set {level} to see the way there."
+    )
 
 
 def _place(error: BaseException) -> str:
@@ -90,14 +90,14 @@ def _place(error: BaseException) -> str:
     return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
-def _way(error: BaseException) -> str:
+def way(error: BaseException) -> str:
     """Return a traceback, of each error in the chain; only ours say more than their names."""
     lines: list[str] = []
     inner: BaseException | None = error
     while inner is not None:
-        said = f": {inner}" if isinstance(inner, TapError) else ""
-        way = "".join(traceback.format_tb(inner.__traceback__))
-        lines.insert(0, f"Traceback (most recent call last):\n{way}{type(inner).__name__}{said}")
+        words = f": {inner}" if isinstance(inner, TapError) else ""
+        calls = "".join(traceback.format_tb(inner.__traceback__))
+        lines.insert(0, f"Traceback (most recent call last):\n{calls}{type(inner).__name__}{words}")
         inner = inner.__cause__ or inner.__context__
     return "\n".join(lines)
 

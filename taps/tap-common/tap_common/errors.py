@@ -3,8 +3,10 @@
     TapError            the run ends with one line and exit code 1
     ├── UsageError      the command was called wrongly: exit code 2
     ├── ConfigError     a setting is missing or wrong
+    ├── IncompleteError some streams were not read to their end, the others were
     └── ApiError        the API refused, or answered something that cannot be right
-        └── RetryableError   worth asking again; becomes the run's error once the tries are used up
+        ├── AccountError     it refused the account: no stream would fare better, so the run ends
+        └── RetryableError   worth asking again; becomes an error once the tries are used up
 
 A message says what happened and where, then what to do, in whole sentences: it is all a user reads.
 """
@@ -28,8 +30,16 @@ class ConfigError(TapError):
     """A setting is missing or wrong."""
 
 
+class IncompleteError(TapError):
+    """Some streams were not read to their end; each has said why."""
+
+
 class ApiError(TapError):
     """The API refused, or answered something that cannot be right."""
+
+
+class AccountError(ApiError):
+    """The API refuses the account as a whole."""
 
 
 class RetryableError(ApiError):

@@ -20,6 +20,7 @@ from singer_sdk.singerlib import SchemaMessage
 from singer_sdk.singerlib.catalog import REPLICATION_INCREMENTAL
 
 from tap_common.emit import Row
+from tap_common.errors import ApiError, ConfigError
 from tap_common.pages import Page
 from tap_common.stub import stub_rows
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 ANNOTATION = "x-singerlake"
 DELETED_AT = "_sdc_deleted_at"
 """The column of a tombstone: a record that holds its key and when its row was deleted, and nothing else."""
+OWN_ERRORS = (ApiError, ConfigError, AttributeError, LookupError, TypeError, ValueError)
+"""What may go wrong with one stream alone: refusals, and answers of a shape that our code does not know."""
 Part = dict[str, str] | None
 """One account of several, as it stands in the state; None where there is but one."""
 
@@ -220,24 +223,40 @@ class CommonStream(Stream, abc.ABC):
         for part in self._tap.parts:  # all of them first: no state may look as if the stream had ended
             self._write_starting_replication_value(part)
         counter = self.get_record_counter()
-        read = 0
+        read, is_whole = 0, True
         with counter, self.get_sync_timer():
             for part in self._tap.parts:
-                for page in self._pages(part):
-                    limit = self.ABORT_AT_RECORD_COUNT
-                    rows = page.rows if limit is None else page.rows[: max(limit - read, 0)]
-                    if write_messages:
-                        self._write_rows(rows)
-                    counter.increment(len(rows))
-                    read += len(rows)
-                    yield from rows
-                    if len(rows) < len(page.rows):
-                        self._check_max_record_limit(current_record_index=read)
-                    self._set_bookmark(part, page.bookmark)
-                    if rows and write_messages:
-                        self._tap.state_writer.write_state(self.tap_state)
-        self._close(write_messages=write_messages)
-        self.log("%s", self._account_of(read))
+                try:
+                    for rows in self._sync_part(part, read, write_messages=write_messages):
+                        counter.increment(len(rows))
+                        read += len(rows)
+                        yield from rows
+                except OWN_ERRORS as error:
+                    self._tap.give_up(self.name, error)
+                    is_whole = False
+        if is_whole:
+            self._close(write_messages=write_messages)
+            self.log("%s", self._account_of(read))
+        elif write_messages:
+            self._tap.state_writer.write_state(self.tap_state)  # with the marks of a stream that is open
+
+    def _sync_part(self, part: Part, read: int, *, write_messages: bool) -> Iterator[list[Row]]:
+        """Write the records of one account and yield them, page by page; `read` came from those before."""
+        limit = self.ABORT_AT_RECORD_COUNT
+        for page in self._pages(part):
+            rows = page.rows if limit is None else page.rows[: max(limit - read, 0)]
+            if write_messages:
+                self._write_rows(rows)
+            read += len(rows)
+            yield rows
+            if len(rows) < len(page.rows):
+                self._check_max_record_limit(current_record_index=read)
+            self._set_bookmark(part, page.bookmark)
+            if rows and write_messages:
+                self._tap.state_writer.write_state(self.tap_state)
+
+    def finalize_state_progress_markers(self, state: Any = None) -> None:  # noqa: ANN401
+        """Leave the state alone: `_close` took the marks of a whole read away, an open one keeps them."""
 
     def _account_of(self, read: int) -> str:
         """Return what a read has brought, in one line for people."""

@@ -18,7 +18,7 @@ from tap_common import cli
 from tap_common.about import about as about_text
 from tap_common.config import describe, gather, origin_of, secrets_in, unknown_settings, utc_timestamp
 from tap_common.emit import LineWriter, StateLines
-from tap_common.errors import ConfigError, UsageError
+from tap_common.errors import AccountError, ApiError, ConfigError, IncompleteError, UsageError
 from tap_common.redact import clean, foreign, protect
 
 
@@ -42,6 +42,14 @@ class CommonTap(Tap, abc.ABC):
     @abc.abstractmethod
     def identify(self) -> list[str]:
         """Return the accounts that the credentials open, as the API itself names them, in reading order."""
+
+    def still_answers(self) -> None:
+        """Ask the account that is read something simple, anew: it tells a stream's trouble from the account's.
+
+        Raises:
+            ApiError: The account does not answer either.
+        """
+        self.identify()
 
     @property
     def parted_by(self) -> str | None:
@@ -72,6 +80,7 @@ class CommonTap(Tap, abc.ABC):
         self.origin = "stub"
         self._opened = False
         self.parts: list[dict[str, str] | None] = [None]
+        self._given_up: dict[str, Exception] = {}
         self._accounts_of_state: list[str] = []
         self._state_of_several = False
         super().__init__(config=self.given, parse_env_config=False, **kwargs)
@@ -191,6 +200,62 @@ class CommonTap(Tap, abc.ABC):
         kept = [name for name in owners if name not in accounts]
         self.state["accounts"] = [*accounts, *kept]  # type: ignore[typeddict-unknown-key]
         self.parts = [{self.parted_by: name} for name in accounts]
+
+    # --- streams that fail alone ---------------------------------------------------------------------------
+
+    def run_discovery(self) -> str:
+        """Print the catalog.
+
+        Raises:
+            IncompleteError: A stream is not in it, because its columns could not be found out.
+        """
+        catalog = super().run_discovery()
+        self.check_complete()
+        return catalog
+
+    def sync_all(self) -> None:
+        """Read every selected stream; one that fails stays open, and the others are read all the same.
+
+        Raises:
+            IncompleteError: Some failed.
+            ApiError: The account as a whole does not answer.
+        """
+        super().sync_all()
+        self.check_complete()
+
+    def give_up(self, stream: str, error: Exception) -> None:
+        """Take over that a stream cannot be read to its end, and say why.
+
+        Raises:
+            ApiError: The same one, if the account as a whole is the matter: no other stream would fare better.
+        """
+        if isinstance(error, AccountError):
+            raise error
+        if isinstance(error, ApiError):
+            try:
+                self.still_answers()
+            except ApiError:
+                raise error  # noqa: B904 - what the stream met says more than the question after it
+        self._given_up[stream] = error
+        self.logger.error(
+            "Stream %s failed and stays as it is; the others go on. %s", stream, cli.said(error, self.name)
+        )
+        self.logger.debug("%s", cli.way(error))
+
+    def check_complete(self) -> None:
+        """Refuse to end well where a stream failed.
+
+        Raises:
+            IncompleteError: With the names of those that did.
+        """
+        if not self._given_up:
+            return
+        count = len(self._given_up)
+        raise IncompleteError(
+            f"{count} stream{'' if count == 1 else 's'} failed: {', '.join(self._given_up)}. The errors above "
+            "say why; the others went well. Mend what can be mended, or deselect what cannot, and run again "
+            "with the last state."
+        ) from next(iter(self._given_up.values()))
 
     # --- the command ---------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import tap_shopify
-from tap_common.errors import ApiError, ConfigError, RetryableError
+from tap_common.errors import AccountError, ApiError, ConfigError, RetryableError
 from tap_common.http import LOOPBACK, JsonApi, Reply
 from tap_common.redact import foreign
 from tap_shopify.errors import TooDearError, check_errors, check_search, check_status, codes, where
@@ -83,6 +83,14 @@ class ShopifyClient:
     @cached_property
     def shop(self) -> Shop:
         """What the shop says of itself and of the token; the first thing that is asked."""
+        return self.ask_shop()
+
+    def ask_shop(self) -> Shop:
+        """Ask the shop for its name and the token's scopes.
+
+        Raises:
+            ApiError: It does not answer, or not to this token.
+        """
         source = QUERIES.joinpath("account.graphql").read_text(encoding="utf-8")
         # Fewer tries than later on: who mistyped the address wants to know now.
         query = Query(source)
@@ -143,7 +151,7 @@ class ShopifyClient:
                 self.pace.worked(query)
                 return data
             self.pace.throttled(query, sent, self.api.retry_base * 2**times)
-        raise ApiError(
+        raise AccountError(
             f"{what} of {self.api.origin}: Shopify throttled {self.longest_throttle} times in a row. Another "
             "run of this app uses up the shop's limit; run them one after the other."
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tap_common.errors import ApiError, RetryableError
+from tap_common.errors import AccountError, ApiError, RetryableError
 from tap_common.http import Reply
 from tap_common.redact import foreign
 
@@ -21,6 +21,7 @@ STATUSES = {
     423: "The shop is locked. Its owner has to ask Shopify.",
     430: "Shopify takes the requests for an attack. Run fewer taps at once from this machine, and later.",
 }
+OF_THE_ACCOUNT = frozenset({401, 402, 423, 430})
 PASSING = frozenset({"INTERNAL_SERVER_ERROR", "TIMEOUT", "THROTTLED"})
 MISFITS = frozenset({"undefinedField", "argumentNotAccepted", "undefinedType"})
 
@@ -48,14 +49,15 @@ def check_status(reply: Reply, place: str, version: str) -> None:
     """Refuse every status but 200.
 
     Raises:
-        ApiError: With what to do about it. Of the body only Shopify's own `errors` are quoted.
+        AccountError, ApiError: With what to do about it. Of the body only Shopify's own `errors` are quoted.
     """
     if reply.status == OK:
         return
     meaning = STATUSES.get(reply.status, "Shopify refused the request.").format(version=version)
     said = reply.body.get("errors") if isinstance(reply.body, dict) else None
     quoted = f": {foreign(said, 200)}" if said else ""
-    raise ApiError(f"{place}: {meaning} (HTTP {reply.status}{quoted})")
+    kind = AccountError if reply.status in OF_THE_ACCOUNT else ApiError
+    raise kind(f"{place}: {meaning} (HTTP {reply.status}{quoted})")
 
 
 def codes(errors: Any) -> set[str]:  # noqa: ANN401

@@ -10,6 +10,7 @@ from singer_sdk import Stream
 from singer_sdk import typing as th
 
 from tap_common.config import LOOKBACK, MAX_TRIES, START_DATE, STUB_DATA
+from tap_common.errors import ApiError
 from tap_common.tap import CommonTap
 from tap_shopify.access import missing
 from tap_shopify.client import ShopifyClient
@@ -145,6 +146,8 @@ class TapShopify(CommonTap):
                     yield ShopifyqlStream(self, report, fetch(self.clients[0], report))
                 except DeniedError as error:
                     self.logger.warning("Stream %s is left out. %s", report.name, error)
+                except ApiError as error:
+                    self.give_up(report.name, error)
 
     def _may_read(self, stream: str, scoped_as: str | None = None) -> bool:
         shops = (client.shop for client in self.clients)
@@ -171,6 +174,10 @@ class TapShopify(CommonTap):
     def identify(self) -> list[str]:
         """Return each shop's own name for itself."""
         return [client.shop.name for client in self.clients]
+
+    def still_answers(self) -> None:
+        """Ask the shop that is read for its name, anew."""
+        self.client.ask_shop()
 
     def turn_to(self, part: dict[str, str] | None) -> None:
         """Read from this shop from now on."""

@@ -270,6 +270,7 @@ class Handler(BaseHTTPRequestHandler):
     def send_result(self) -> None:
         """Send a bulk result as the storage behind it does: from a byte on, if asked so; cut by a fault."""
         shop = self.server.shop
+        shop.watch("asked")
         rule = shop.faults.take((RESULT,))
         kind = rule.fault.kind if rule else ""
         file = shop.store.bulk.file(self.path)
@@ -300,6 +301,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
         if kind == "cut":
             self.hang_up()
+        shop.watch("answered")
 
     def do_DELETE(self) -> None:
         """Answer a control request."""
