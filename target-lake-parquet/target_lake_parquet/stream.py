@@ -288,7 +288,7 @@ class Stream:
             keys=self.tables[""].keys,
             replication_keys=self.replication_keys,
             incremental=is_incremental(bookmark) or bool(self.replication_keys),
-            resumed=is_resumable(opening),
+            resumed=is_resumable(opening) and not self.evidence.closes_with,
             is_empty=not self.evidence.rows,
             version=self.evidence.version,
             origin=self.origin,

@@ -102,6 +102,20 @@ def test_a_read_from_a_bookmark_into_an_absent_dataset_is_held(place: Place) -> 
     assert json.loads(ended.out) == json.loads(opening)["value"]
 
 
+def test_a_first_read_whose_tap_prepared_for_it_is_no_read_from_a_bookmark(place: Place) -> None:
+    """Our taps write down what they prepare before a stream's turn; `closes_with` says that all is read."""
+    prepared = {
+        "bulk_operation": "1",
+        "deletions_told_until": "2026-01-01",
+        "starting_replication_value": "x",
+    }
+    opening = state({"bookmarks": {"orders": prepared}})
+
+    place.good(opening, *marked(API, "a", "b"))
+
+    assert len(place.rows("shop_orders")) == 2
+
+
 def test_the_remainder_of_a_full_table_never_becomes_the_latest(place: Place) -> None:
     done = state({"bookmarks": {"orders": {"initial_full_table_complete": True}}})
     place.good(ORDERS, *(record("orders", id=i, name="a") for i in range(10)), done)
