@@ -33,9 +33,9 @@ from graphql import (
     visit,
 )
 
-from tap_shopify.graphql import WRITTEN_FOR, Column, Query, for_version
+from tap_shopify.graphql import WRITTEN_FOR, Column, Query, Way, for_version, step
 from tap_shopify.rows import GID_COLUMN
-from tap_shopify.stream import ShopifyStream
+from tap_shopify.stream import ShopifyStream, is_within
 from tap_shopify.streams import STREAMS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,29 +150,55 @@ def generate(api: GraphQLSchema) -> dict[Path, str]:
 
 
 def scopes_of(api: GraphQLSchema) -> str:
-    """Return what each stream's query requires of a token, by Shopify's words on types and fields."""
+    """Return what each query requires of a token, by Shopify's words on types and fields, as JSON.
+
+    What a stream cannot do without is required for the stream, the rest for single columns.
+    """
+    vital = {str(vars(stream)["name"]): stream.vital() for stream in STREAMS}
+    lines = []
+    for path in sorted((PACKAGE / "queries").glob("*.graphql")):
+        query = Query(path.read_text(encoding="utf-8"))
+        needs, columns = set[str](), dict[str, list[str]]()
+        for way, required in sorted(required_by(query, api).items()):
+            if path.stem not in vital or any(is_within(one, way) for one in vital[path.stem]):
+                needs |= required
+        for way, required in sorted(required_by(query, api).items()):
+            name = ".".join(way)
+            above = [all_of for around, all_of in columns.items() if name.startswith(f"{around}.")]
+            if more := sorted(required - needs.union(*above)):
+                columns[name] = more
+        if not needs and not query.connection.nodes:
+            continue
+        facts: Json = {"root": query.connection.field.name.value, "needs": sorted(needs)}
+        if columns:
+            facts["columns"] = columns
+        lines.append(f"{json.dumps(path.stem)}: {json.dumps(facts)}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def required_by(query: Query, api: GraphQLSchema) -> dict[Way, set[str]]:
+    """Return what the columns of a query require, by the way to each from the row on; the row is `()`."""
     required: dict[str, set[str]] = {}
     for requirement, names in json.loads(ACCESS.read_text(encoding="utf-8")).items():
         for name in names:
             required.setdefault(name, set()).add(requirement)
-    lines = []
-    for path in sorted((PACKAGE / "queries").glob("*.graphql")):
-        source = path.read_text(encoding="utf-8")
-        query = Query(source)
-        info, needs = TypeInfo(api), set[str]()
+    info, found, at = TypeInfo(api), dict[Way, set[str]](), list[str]()
 
-        class Needs(Visitor):
-            def enter_field(self, node: FieldNode, *_: object) -> None:
-                parent, answer = info.get_parent_type(), info.get_type()  # noqa: B023 - used at once
-                names = [f"{parent}.{node.name.value}", str(get_named_type(answer)) if answer else ""]
-                needs.update(*(required.get(name, ()) for name in names))  # noqa: B023
+    class Needs(Visitor):
+        def enter_field(self, node: FieldNode, *_: object) -> None:
+            at.extend(step(node))
+            parent, answer = info.get_parent_type(), info.get_type()
+            names = [f"{parent}.{node.name.value}", str(get_named_type(answer)) if answer else ""]
+            way = tuple(at) if is_within(tuple(at), query.path) else query.path
+            found.setdefault(way[len(query.path) :], set()).update(
+                *(required.get(name, ()) for name in names)
+            )
 
-        visit(parse(source), TypeInfoVisitor(info, Needs()))
-        if not needs and not query.connection.nodes:
-            continue
-        facts = {"root": query.connection.field.name.value, "needs": sorted(needs)}
-        lines.append(f"{json.dumps(path.stem)}: {json.dumps(facts)}")
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+        def leave_field(self, node: FieldNode, *_: object) -> None:
+            del at[len(at) - len(step(node)) :]
+
+    visit(parse(query.text), TypeInfoVisitor(info, Needs()))
+    return found
 
 
 def types_of(api: GraphQLSchema) -> str:

@@ -14,11 +14,11 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tap_shopify.access import ALL_ORDERS, needs, reads_orders
+from tap_shopify.access import ALL_ORDERS, needs, needs_of_columns, reads_orders
 from tap_shopify.bulk_query import BulkQuery, UnfitError
 from tap_shopify.stream import ShopifyStream
 from tap_shopify.tap import TapShopify
@@ -66,13 +66,21 @@ def how(stream: ShopifyStream) -> tuple[str, ...]:
 
 
 def scopes(stream: str) -> str:
-    """Return the fewest scopes that open a stream: of several that would do, the first that Shopify names."""
-    chosen: list[str] = []
-    for alternatives in sorted((need.split("|") for need in needs(stream)), key=len):
-        if not set(alternatives) & set(chosen):
-            chosen.append(alternatives[0])
+    """Return the fewest scopes that open a stream, and those that open all of its columns."""
+    chosen = fewest(needs(stream), [])
+    some = fewest((need for needed in needs_of_columns(stream).values() for need in needed), chosen)
+    more = f"; for some columns {code(sorted(some))}" if some else ""
     old = f"; older than 60 days: `{ALL_ORDERS}`" if reads_orders(stream) else ""
-    return (code(sorted(chosen)) or "none") + old
+    return (code(sorted(chosen)) or "none") + more + old
+
+
+def fewest(needed: Iterable[str], there: list[str]) -> list[str]:
+    """Return the scopes to add to those there are: of several that would do, the first that Shopify names."""
+    chosen: list[str] = []
+    for alternatives in sorted((need.split("|") for need in needed), key=len):
+        if not set(alternatives) & {*there, *chosen}:
+            chosen.append(alternatives[0])
+    return chosen
 
 
 def bulk(stream: ShopifyStream) -> str:

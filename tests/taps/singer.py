@@ -64,9 +64,9 @@ def sync(tap: TapShopify) -> Output:
     with redirect_stdout(out):
         try:
             tap.sync_all()
+            tap.check_complete()
         except IncompleteError as error:
-            assert error.__cause__ is not None
-            raise error.__cause__  # noqa: B904 - where it comes from is a matter of the tap's end
+            raise error.__cause__ or error from None
     out.seek(0)
     return Output.of(out.read())
 

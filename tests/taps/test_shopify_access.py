@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from graphql import parse
+from singer_sdk.singerlib import Catalog
 
 from tap_common.errors import ApiError, ConfigError
-from tap_shopify.access import missing
+from tap_shopify.access import hidden, missing, needs
+from tap_shopify.client import QUERIES
+from tap_shopify.graphql import Query
+from tap_shopify.stream import ShopifyStream
+from tap_shopify.streams import STREAMS
 from tap_shopify.tap import TapShopify
 from tests.emulators.shopify import Fault, ShopifyServer, TokenBucket, api
+from tests.emulators.shopify.schema import admin_schema
+from tests.emulators.shopify.scopes import refusals
 from tests.taps.conftest import TOKEN
-from tests.taps.singer import Output, read, run, sync
+from tests.taps.singer import Output, read, run, selected, sync
 
 READS = {"read_orders", "read_products", "read_customers", "read_inventory", "read_all_orders"}
 
@@ -24,6 +32,12 @@ def tokens_used(shop: ShopifyServer) -> list[str]:
     """Return the access tokens that requests came with, each once, in order."""
     asked = [request for request in shop.requests if request.root_fields != ("bulkResult",)]
     return list(dict.fromkeys(request.headers["x-shopify-access-token"] for request in asked))
+
+
+def orders(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """Read the orders, by a catalog that no request was needed for."""
+    catalog = Catalog.from_dict(selected({}, ("orders",)))
+    return sync(TapShopify(config=config, catalog=catalog)).rows("orders")
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -44,7 +58,7 @@ def app(shop: ShopifyServer) -> dict[str, Any]:
 
 
 def test_client_credentials_give_a_token_for_the_run(shop: ShopifyServer, app: dict[str, Any]) -> None:
-    assert len(sync(TapShopify(config=app)).rows("orders")) == 120
+    assert len(orders(app)) == 120
     assert shop.oauth.issued == 1
     assert tokens_used(shop) == list(shop.oauth.tokens)
 
@@ -61,7 +75,7 @@ def test_a_token_that_runs_out_during_a_run_is_replaced(
 
     monkeypatch.setattr(api, "run", late)
 
-    rows = sync(TapShopify(config={**app, "page_size": 50})).rows("orders")
+    rows = orders({**app, "page_size": 50})
 
     assert len(rows) == 120
     assert len(tokens_used(shop)) > 2
@@ -71,7 +85,7 @@ def test_a_token_that_runs_out_during_a_run_is_replaced(
 def test_a_token_that_is_revoked_is_replaced_once(shop: ShopifyServer, app: dict[str, Any]) -> None:
     shop.faults.add(Fault.status(401), nth=3)
 
-    assert len(sync(TapShopify(config=app)).rows("orders")) == 120
+    assert len(orders(app)) == 120
     assert shop.oauth.issued == 2
 
 
@@ -96,8 +110,8 @@ def test_a_rotating_token_is_kept_in_its_file_and_used_again(
 ) -> None:
     file = Path(public["credentials_file"])
 
-    read(public)
-    read(public)
+    read(public, streams=("shop",))
+    read(public, streams=("shop",))
 
     assert shop.oauth.issued == 1, "the second run found a token that is still good"
     (kept,) = json.loads(file.read_text()).values()
@@ -105,7 +119,7 @@ def test_a_rotating_token_is_kept_in_its_file_and_used_again(
     assert kept["refresh_token"] == "shprt_00000001"  # noqa: S105 - the emulator's
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     shop.store.advance(7200)
-    read(public)
+    read(public, streams=("shop",))
     assert shop.oauth.issued == 2
     assert sorted(shop.oauth.refresh_tokens) == ["shprt_00000001", "shprt_00000002"]
 
@@ -166,22 +180,85 @@ def test_a_stream_whose_scope_is_missing_is_left_out_and_named(
 
     names = {entry["tap_stream_id"] for entry in TapShopify(config=config).catalog_dict["streams"]}
 
-    told = warnings(caplog)
-    assert "products" in names
-    assert not {"orders", "customers"} & names
-    for stream in ("orders", "customers"):
-        (line,) = (line for line in told if line.startswith(f"Stream {stream} is left out"))
-        assert line.endswith(": the token lacks read_customers. Grant the app that scope to read it.")
+    assert {"orders", "products"} <= names
+    assert "customers" not in names
+    (line,) = (line for line in warnings(caplog) if line.startswith("Stream customers"))
+    assert line == (
+        "Stream customers is left out: the token lacks read_customers. Grant the app that scope to read it."
+    )
 
 
-def test_what_is_offered_is_what_the_shop_answers(shop: ShopifyServer, config: dict[str, Any]) -> None:
-    """The tap's table and the emulator's refusals are two readings of the same words."""
-    shop.store.scopes = {"read_products", "write_inventory"}
-    config = {**config, "lookback": 0}
+def test_columns_whose_scope_is_missing_are_left_out_and_named(
+    shop: ShopifyServer, config: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = read(config, streams=("orders",))
+    shop.store.scopes = READS - {"read_customers", "read_products"}
+    shop.requests.clear()
 
-    assert len(read(config, streams=("products",)).rows("products")) == 12
-    shop.store.scopes = {"read_products"}
-    assert missing("products", frozenset(shop.store.scopes)) in ([], ["read_inventory"])
+    output = read(config, streams=("orders",))
+
+    (line,) = {line for line in warnings(caplog) if line.startswith("Stream orders")}
+    assert line == (
+        "Stream orders comes without customer, line_items.product, line_items.variant: the token lacks "
+        "read_customers and read_products. Grant the app that scope to read more."
+    )
+    columns = {name for name in whole.kind("SCHEMA")[0]["schema"]["properties"] if name != "customer"}
+    assert {*output.kind("SCHEMA")[0]["schema"]["properties"]} == columns
+    for row in whole.rows("orders"):
+        del row["customer"]
+        for line in row["line_items"]:
+            del line["product"], line["variant"]
+    assert output.rows("orders") == whole.rows("orders")
+
+
+def test_a_catalog_of_a_day_with_more_scopes_brings_no_hidden_column_back(
+    shop: ShopifyServer, config: dict[str, Any]
+) -> None:
+    catalog = Catalog.from_dict(TapShopify(config=config).catalog_dict)
+    shop.store.scopes = READS - {"read_customers"}
+
+    tap = TapShopify(config=config, catalog=catalog)
+
+    assert "customer" not in tap.streams["orders"].effective_schema["properties"]
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda stream: stream.name)
+def test_what_is_asked_with_the_fewest_scopes_is_not_refused(stream: type[ShopifyStream]) -> None:
+    """The tap's table and the emulator's refusals are two readings of Shopify's words."""
+    name = str(vars(stream)["name"])
+    source = QUERIES.joinpath(f"{name}.graphql").read_text(encoding="utf-8")
+    granted = frozenset({need.partition("|")[0] for need in needs(name)} | {"write_pixels"})
+    columns = hidden(name, granted)
+
+    asked = parse(Query(source, without=columns).text)
+
+    assert refusals(admin_schema(), asked, set(granted)) == []
+    assert bool(columns) == bool(refusals(admin_schema(), parse(Query(source).text), set(granted)))
+    assert missing(name, frozenset({"write_pixels"})) != [] or not needs(name)
+
+
+def test_a_deselected_column_is_not_even_asked_for(shop: ShopifyServer, config: dict[str, Any]) -> None:
+    whole = read(config, streams=("orders",))
+    shop.requests.clear()
+
+    output = read(
+        config,
+        streams=("orders",),
+        deselect=("orders.email", "orders.line_items", "orders.total_price_set.shop_money"),
+    )
+
+    for row in whole.rows("orders"):
+        del row["email"], row["line_items"], row["total_price_set"]["shop_money"]
+    assert output.rows("orders") == whole.rows("orders")
+    texts = [request.query for request in shop.requests if "orders" in request.root_fields]
+    assert texts != []
+    assert not any("email" in text or "line_items:" in text for text in texts)
+
+
+def test_keys_and_bookmarks_are_asked_for_even_if_deselected(config: dict[str, Any]) -> None:
+    output = read(config, streams=("orders",), deselect=("orders.updated_at",))
+
+    assert output.state["bookmarks"]["orders"]["replication_key_value"] > "2026"
 
 
 def test_a_token_without_any_read_scope_reads_what_needs_none(
@@ -202,7 +279,7 @@ def test_discovery_over_the_command_line_leaves_out_what_cannot_be_read(
 
     names = [entry["tap_stream_id"] for entry in json.loads(done.stdout)["streams"]]
     assert "products" in names
-    assert not {"orders", "customers"} & set(names)
+    assert not {"orders", "order_refunds"} & set(names)
     assert "Stream orders is left out: the token lacks read_orders." in done.stderr
 
 

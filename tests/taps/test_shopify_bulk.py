@@ -467,3 +467,24 @@ def test_an_operation_of_another_read_is_not_taken_for_this_one(
     read({**always, "start_date": "2026-01-01"}, streams=("orders",), state=state)
 
     assert len(shop.store.bulk.operations) == 2
+
+
+# ---- several shops
+
+
+def test_several_shops_are_read_in_bulk_each_by_its_own_operations(shop: ShopifyServer) -> None:
+    with ShopifyServer(shop="bolt.myshopify.com", token=TOKEN, orders=9, customers=4, products=3) as bolt:
+        shops = [{"shop_domain": one.domain, "access_token": TOKEN} for one in (shop, bolt)]
+        both = {"shops": shops, "bulk": "always"}
+        output = read(both)
+        paged = read({**both, "bulk": "never"})
+
+        assert [len(sent(one)) for one in (shop, bolt)] == [3, 3]
+        assert [len(one.store.bulk.operations) for one in (shop, bolt)] == [3, 3]
+    for stream in STREAMS:
+        key = lambda row: (row["shop_domain"], row["id"])  # noqa: E731
+        assert sorted(output.rows(stream), key=key) == sorted(paged.rows(stream), key=key)
+        assert output.types(stream).count("ACTIVATE_VERSION") == 1
+    partitions = {stream: output.state["bookmarks"][stream]["partitions"] for stream in STREAMS}
+    assert all("bulk_operation" not in part for parts in partitions.values() for part in parts)
+    assert {len(parts) for parts in partitions.values()} == {2}

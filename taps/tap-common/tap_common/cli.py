@@ -1,7 +1,8 @@
 """The command line around a tap: one line for an error, the right exit code, nothing said twice.
 
 Exit codes: 0 read to the end; 1 settings, API or state refused, if only for one stream; 2 called wrongly; 130
-and 143 stopped by SIGINT and SIGTERM. A traceback appears when the log level is DEBUG (`TAP_SHOPIFY_LOGLEVEL=DEBUG`).
+and 143 stopped by SIGINT and SIGTERM. A traceback appears when the log level is DEBUG
+(`TAP_SHOPIFY_LOGLEVEL=DEBUG`).
 """
 
 from __future__ import annotations
@@ -59,8 +60,7 @@ class TapCommand(click.Command):
         try:
             return super().main(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - the last resort; the traceback is one setting away
-            self.logger.error("%s", said(error, str(self.name)))
-            self.logger.debug("%s", way(error))
+            self._tell(error)
             sys.exit(error.exit_code if isinstance(error, TapError) else 1)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
@@ -71,6 +71,10 @@ class TapCommand(click.Command):
             # What is left in the buffer cannot be written either; Python would complain of it at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise TapError("The program that reads this tap's output has stopped.") from None
+
+    def _tell(self, error: Exception) -> None:
+        self.logger.error("%s", said(error, str(self.name)))
+        self.logger.debug("%s", way(error))
 
 
 def said(error: Exception, tap: str) -> str:

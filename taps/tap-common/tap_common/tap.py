@@ -44,7 +44,7 @@ class CommonTap(Tap, abc.ABC):
         """Return the accounts that the credentials open, as the API itself names them, in reading order."""
 
     def still_answers(self) -> None:
-        """Ask the account that is read something simple, anew: it tells a stream's trouble from the account's.
+        """Ask the account that is read something simple, anew: is the trouble a stream's, or its own?
 
         Raises:
             ApiError: The account does not answer either.
@@ -213,21 +213,11 @@ class CommonTap(Tap, abc.ABC):
         self.check_complete()
         return catalog
 
-    def sync_all(self) -> None:
-        """Read every selected stream; one that fails stays open, and the others are read all the same.
-
-        Raises:
-            IncompleteError: Some failed.
-            ApiError: The account as a whole does not answer.
-        """
-        super().sync_all()
-        self.check_complete()
-
     def give_up(self, stream: str, error: Exception) -> None:
         """Take over that a stream cannot be read to its end, and say why.
 
         Raises:
-            ApiError: The same one, if the account as a whole is the matter: no other stream would fare better.
+            ApiError: The same one, if the account does not answer at all: no stream would fare better.
         """
         if isinstance(error, AccountError):
             raise error
@@ -237,9 +227,7 @@ class CommonTap(Tap, abc.ABC):
             except ApiError:
                 raise error  # noqa: B904 - what the stream met says more than the question after it
         self._given_up[stream] = error
-        self.logger.error(
-            "Stream %s failed and stays as it is; the others go on. %s", stream, cli.said(error, self.name)
-        )
+        self.logger.error("Stream %s failed; the others go on. %s", stream, cli.said(error, self.name))
         self.logger.debug("%s", cli.way(error))
 
     def check_complete(self) -> None:
@@ -250,11 +238,11 @@ class CommonTap(Tap, abc.ABC):
         """
         if not self._given_up:
             return
-        count = len(self._given_up)
+        count, names = len(self._given_up), ", ".join(self._given_up)
         raise IncompleteError(
-            f"{count} stream{'' if count == 1 else 's'} failed: {', '.join(self._given_up)}. The errors above "
-            "say why; the others went well. Mend what can be mended, or deselect what cannot, and run again "
-            "with the last state."
+            f"{count} stream{'' if count == 1 else 's'} failed: {names}. The errors above say why; the "
+            "others went well. Mend what can be mended, or deselect what cannot, and run again with the last "
+            "state."
         ) from next(iter(self._given_up.values()))
 
     # --- the command ---------------------------------------------------------------------------------------
@@ -296,6 +284,7 @@ class CommonTap(Tap, abc.ABC):
         tap.logger.debug("Settings given: %s", clean(", ".join(sorted(tap.given))))
         cli.calm_collector()
         tap.sync_all()
+        tap.check_complete()
 
     def _handle_termination(self, signum: int, frame: object) -> None:
         """Stop at a signal: no last STATE, which would claim what nobody read."""

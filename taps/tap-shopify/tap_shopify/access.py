@@ -1,4 +1,4 @@
-"""Scopes that a token has in; out comes which streams it may read, and what is missing for the others.
+"""Scopes that a token has in; out comes which streams and columns it may read, and what the others lack.
 
 `scopes.json` holds what each stream's query requires, by Shopify's own words on types and fields; the schema
 generator writes it.
@@ -13,16 +13,21 @@ from importlib.resources import files
 import msgspec
 
 import tap_shopify
+from tap_shopify.graphql import Way
 
 OLD = timedelta(days=60)
 ALL_ORDERS = "read_all_orders"
 
 
 class Access(msgspec.Struct, frozen=True):
-    """What one stream requires: each item one scope or several of which any will do (`a|b`)."""
+    """What one stream requires: each item one scope or several of which any will do (`a|b`).
+
+    `needs` is required for any row at all, `columns` for single ones: the way to each from the root's rows.
+    """
 
     root: str
     needs: tuple[str, ...] = ()
+    columns: dict[str, tuple[str, ...]] = {}
 
 
 @cache
@@ -41,16 +46,33 @@ def reads_orders(stream: str) -> bool:
     return stream in _table() and _table()[stream].root == "orders"
 
 
+def needs_of_columns(stream: str) -> dict[Way, tuple[str, ...]]:
+    """Return what single columns of a stream's query require besides."""
+    columns = _table()[stream].columns if stream in _table() else {}
+    return {tuple(name.split(".")): needed for name, needed in columns.items()}
+
+
 def missing(stream: str, granted: frozenset[str]) -> list[str]:
-    """Return the scopes that a stream lacks; of several that would do, the first.
+    """Return the scopes that a stream lacks; of several that would do, the first."""
+    return _lacking(needs(stream), granted)
+
+
+def hidden(stream: str, granted: frozenset[str]) -> dict[Way, list[str]]:
+    """Return the columns of a stream that the token may not see, and the scopes that each lacks."""
+    every = ((way, _lacking(needed, granted)) for way, needed in needs_of_columns(stream).items())
+    return {way: scopes for way, scopes in every if scopes}
+
+
+def _lacking(needed: tuple[str, ...], granted: frozenset[str]) -> list[str]:
+    """Return the scopes that are not granted.
 
     Who may write may read. A shop that names no scopes at all is taken at its later word.
     """
     if not granted:
         return []
     have = granted | {scope.replace("write_", "read_", 1) for scope in granted}
-    lacking = [needed.split("|") for needed in needs(stream)]
-    return sorted({scopes[0] for scopes in lacking if not have & set(scopes)})
+    alternatives = [one.split("|") for one in needed]
+    return sorted({scopes[0] for scopes in alternatives if not have & set(scopes)})
 
 
 def sees_only_recent(stream: str, granted: frozenset[str], since: datetime | None, now: datetime) -> bool:

@@ -10,7 +10,7 @@ every stream and driven by the document alone, in `rows`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,6 +40,8 @@ from tap_common.emit import Row
 
 WRITTEN_FOR = "2026-10"
 """The version of the API that the documents are written for; the setting's default."""
+Way = tuple[str, ...]
+"""The names of columns that lead from a row to one inside it."""
 NO_MORE: Row = {"hasNextPage": False, "endCursor": None}
 
 
@@ -82,11 +84,16 @@ class Query:
 
     The paged connection is the one that takes `$after`; `path` names it from the root of the answer on. A
     document without one asks for a single object, which is the row. Fields that came after `version` are
-    left out.
+    left out, and so are columns in `without`, each the way to it from the row on.
     """
 
-    def __init__(self, source: str, version: str = WRITTEN_FOR) -> None:
-        document = for_version(parse(source, no_location=True), version)
+    def __init__(self, source: str, version: str = WRITTEN_FOR, without: Collection[Way] = ()) -> None:
+        self._take(for_version(parse(source, no_location=True), version))
+        if without:
+            whole = parse(self.text, no_location=True)
+            self._take(visit(whole, _Without({(*self.path, *way) for way in without})))
+
+    def _take(self, document: DocumentNode) -> None:
         fragments = {
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
@@ -140,6 +147,41 @@ class _Version(Visitor):
                     node, directives=tuple(one for one in node.directives or () if one is not directive)
                 )
         return None
+
+
+class _Without(Visitor):
+    """Drops columns, by the way to each from the root of the answer, and objects that hold nothing then."""
+
+    def __init__(self, ways: Collection[Way]) -> None:
+        super().__init__()
+        self._ways = ways
+        self._at: list[str] = []
+
+    def enter_field(self, node: FieldNode, *_: object) -> Any:  # noqa: ANN401 - as graphql-core has it
+        names = step(node)
+        if names and (*self._at, *names) in self._ways:
+            return REMOVE
+        self._at += names
+        return None
+
+    def leave_field(self, node: FieldNode, *_: object) -> Any:  # noqa: ANN401
+        del self._at[len(self._at) - len(step(node)) :]
+        return None if node.selection_set is None or _holds_something(node.selection_set) else REMOVE
+
+    def leave_inline_fragment(self, node: InlineFragmentNode, *_: object) -> Any:  # noqa: ANN401
+        return None if _holds_something(node.selection_set) else REMOVE
+
+
+def step(node: FieldNode) -> list[str]:
+    """Return what a field adds to the way to a column: its column's name; `nodes` belong to their list."""
+    name = (node.alias or node.name).value
+    return [] if name == "nodes" else [name]
+
+
+def _holds_something(selections: SelectionSetNode) -> bool:
+    return any(
+        not isinstance(node, FieldNode) or node.name.value != "pageInfo" for node in selections.selections
+    )
 
 
 def for_version(document: DocumentNode, version: str) -> DocumentNode:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from functools import cached_property
 from importlib.resources import files
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from singer_sdk import SchemaDirectory, StreamSchema
 
@@ -23,7 +23,7 @@ from tap_shopify.backfill import IN_STATE, Backfill, Rest
 from tap_shopify.bulk import BulkOperations, NoSlotError
 from tap_shopify.client import QUERIES
 from tap_shopify.deletions import Deletion, Deletions
-from tap_shopify.graphql import WRITTEN_FOR, Query
+from tap_shopify.graphql import WRITTEN_FOR, Query, Way
 from tap_shopify.rows import Level, Remainder, Remainders, Shape, newest, number_of
 from tap_shopify.windows import Windows, condition
 
@@ -32,6 +32,26 @@ if TYPE_CHECKING:
 
 SCHEMAS = files(tap_shopify) / "schemas"
 logger = logging.getLogger("tap-shopify")
+
+
+def is_within(way: Way, around: Way) -> bool:
+    """Tell whether a column is another one, or stands inside it."""
+    return way[: len(around)] == around
+
+
+def without(schema: Mapping[str, Any], ways: Collection[Way]) -> dict[str, Any]:
+    """Return a JSON Schema without some columns, and without objects that hold nothing then."""
+    if "items" in schema:
+        return {**schema, "items": without(schema["items"], ways)}
+    left: dict[str, Any] = {}
+    for name, declared in schema.get("properties", {}).items():
+        if (name,) in ways:
+            continue
+        inside = {way[1:] for way in ways if way[0] == name}
+        inner = without(declared, inside) if inside else declared
+        if not inside or (inner.get("items") or inner)["properties"]:
+            left[name] = inner
+    return {**schema, "properties": left}
 
 
 class ShopifyStream(CommonStream):
@@ -69,6 +89,33 @@ class ShopifyStream(CommonStream):
     _search: str | None = None
     """The search of the page that was read last: nested lists are searched by it, too."""
 
+    def __init__(self, tap: TapShopify, hidden: Collection[Way] = ()) -> None:
+        self.hidden = frozenset(hidden)
+        """Columns that the token may not see, each the way to it from the root's rows."""
+        super().__init__(tap)
+        self.__dict__["schema"] = self._seen(self.schema)
+
+    @property
+    def effective_schema(self) -> dict[str, Any]:
+        """The declared schema, without what a catalog of an earlier day says of hidden columns."""
+        return self._seen(super().effective_schema)
+
+    def _seen(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the schema without the hidden columns."""
+        depth = len(self.rows_at)
+        inside = {way[depth:] for way in self.hidden if way[:depth] == self.rows_at}
+        return without(schema, inside) if inside else dict(schema)
+
+    @classmethod
+    def vital(cls) -> frozenset[Way]:
+        """The columns that no read can do without, each the way to it from the root's rows."""
+        keys = {*cls.primary_keys, cls.replication_key} - {None, *cls.parent_columns}
+        inside = [*cls.moved.values(), *(cls.moved.get(key, key) for key in keys if key)]
+        root = [*cls.parent_columns.values(), cls.changed_at or cls.filtered_by or "id"]
+        ways = [tuple(path.split(".")) for path in root]
+        ways += [(*cls.rows_at, *path.split(".")) for path in inside]
+        return frozenset(tuple(name for name in way if name != "nodes") for way in ways) | {cls.rows_at}
+
     @property
     def label(self) -> str:
         """What messages call this read: the stream, and of several shops which one."""
@@ -78,7 +125,15 @@ class ShopifyStream(CommonStream):
     def query(self) -> Query:
         """The stream's document, `queries/<stream>.graphql`."""
         source = QUERIES.joinpath(f"{self.name}.graphql").read_text(encoding="utf-8")
-        return Query(source, self.config.get("api_version", WRITTEN_FOR))
+        return Query(source, self.config.get("api_version", WRITTEN_FOR), self.hidden | self._unwanted)
+
+    @property
+    def _unwanted(self) -> set[Way]:
+        """The deselected columns that a read can do without: they are not even asked for."""
+        ways = ((*self.rows_at, *path) for path in self._deselected)
+        return {
+            way for way in ways if way[-1] != "id" and not any(is_within(one, way) for one in self.vital())
+        }
 
     @cached_property
     def level(self) -> Level:

@@ -12,13 +12,14 @@ from singer_sdk import typing as th
 from tap_common.config import LOOKBACK, MAX_TRIES, START_DATE, STUB_DATA
 from tap_common.errors import ApiError
 from tap_common.tap import CommonTap
-from tap_shopify.access import missing
+from tap_shopify.access import hidden, missing
 from tap_shopify.client import ShopifyClient
 from tap_shopify.cost import LARGEST_PAGE
 from tap_shopify.errors import DeniedError
-from tap_shopify.graphql import WRITTEN_FOR
+from tap_shopify.graphql import WRITTEN_FOR, Way
 from tap_shopify.shopifyql import SCOPED_AS, ShopifyqlStream, fetch, reports_of
 from tap_shopify.shops import connected, shops_of
+from tap_shopify.stream import ShopifyStream
 from tap_shopify.streams import STREAMS
 
 
@@ -130,13 +131,13 @@ class TapShopify(CommonTap):
     ).to_dict()
 
     def discover_streams(self) -> list[Stream]:
-        """Return every stream that the token may read; the others are named, with the scope they lack."""
+        """Return every stream that the token may read; what it may not is named, with the scope it lacks."""
         if self.is_stub:
             if self.config.get("shopifyql"):
                 self.logger.warning("The streams of shopifyql are left out: stub data holds no reports.")
             return [stream(self) for stream in STREAMS]
-        every: list[Stream] = [stream(self) for stream in STREAMS]
-        return [*(stream for stream in every if self._may_read(stream.name)), *self._reports()]
+        may_be_read = (stream for stream in STREAMS if self._may_read(str(vars(stream)["name"])))
+        return [*(stream(self, self._hidden(stream)) for stream in may_be_read), *self._reports()]
 
     def _reports(self) -> Iterator[Stream]:
         """Yield a stream for each report of the settings, with the columns that the first shop names."""
@@ -159,6 +160,20 @@ class TapShopify(CommonTap):
                 " and ".join(sorted(scopes)),
             )
         return not scopes
+
+    def _hidden(self, stream: type[ShopifyStream]) -> set[Way]:
+        """Return the columns of a stream that some shop's token may not see, and name them."""
+        name = str(vars(stream)["name"])
+        found = [hidden(name, client.shop.scopes) for client in self.clients]
+        if ways := {way for columns in found for way in columns}:
+            scopes = {scope for columns in found for lacking in columns.values() for scope in lacking}
+            self.logger.warning(
+                "Stream %s comes without %s: the token lacks %s. Grant the app that scope to read more.",
+                name,
+                ", ".join(sorted(".".join(way[len(stream.rows_at) :]) for way in ways)),
+                " and ".join(sorted(scopes)),
+            )
+        return ways
 
     def check_settings(self, config: dict[str, Any]) -> None:
         """Refuse shops that cannot be ones, credentials that do not go together, names that are taken."""
