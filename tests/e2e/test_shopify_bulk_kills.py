@@ -69,15 +69,18 @@ def test_a_load_killed_at_any_request_is_taken_up_without_loss(
 @pytest.mark.slow
 def test_a_load_of_two_shops_killed_at_any_request_is_taken_up_without_loss(tmp_path: Path) -> None:
     with server("acme") as acme, server("bolt") as bolt:
-        kill_at, made = 1, 1
-        while made >= kill_at:
-            pipe = Pipe(tmp_path / str(kill_at), [acme, bolt], ("orders",), BULK)
-            made = pipe.run(kill_at)
-            pipe.run()
-            assert sorted(
-                (row["shop_domain"], row["admin_graphql_api_id"]) for row in pipe.rows("orders")
-            ) == sorted((one.shop, gid) for one in (acme, bolt) for gid in one.store.ids("orders"))
-            shutil.rmtree(pipe.folder)
+        kill_at = 1
+        while loads_both_after_a_kill([acme, bolt], tmp_path / str(kill_at), kill_at) >= kill_at:
             kill_at += 1
 
     assert kill_at > 12
+
+
+def loads_both_after_a_kill(shops: list[ShopifyServer], folder: Path, kill_at: int) -> int:
+    pipe = Pipe(folder, shops, ("orders",), BULK)
+    made = pipe.run(kill_at)
+    pipe.run()
+    held = sorted((row["shop_domain"], row["admin_graphql_api_id"]) for row in pipe.rows("orders"))
+    assert held == sorted((one.shop, gid) for one in shops for gid in one.store.ids("orders"))
+    shutil.rmtree(folder)
+    return made

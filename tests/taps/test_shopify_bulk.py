@@ -331,7 +331,8 @@ def test_partial_data_of_whole_sorted_objects_is_used_and_read_on_from(
     monkeypatch.setattr(Orders, "query", Query(FLAT))
     shop.store.bulk.fail("TIMEOUT", 0.75)
     output = read(always, streams=("orders",))
-    (filtered,) = {record.variables["query"] for record in shop.requests if "orders" in record.root_fields}
+    pages = [record.variables for record in shop.requests if "orders" in record.root_fields]
+    (filtered,) = {page["query"] for page in pages if page["first"] > 1}
     places = sorted(row["updatedAt"] for row in shop.store.rows("orders"))
 
     assert len(by_id(output, "orders")) == len(output.rows("orders")) == 120

@@ -51,6 +51,7 @@ class Backfill:
 
     Args:
         query: the stream's query.
+        allowed: asks for a row under a search, and returns the query as Shopify answers it to this app.
         operations: the shop's bulk operations.
         windows: the paged read, which also keeps count of what was read.
         memory: the part of the state that is this read's own.
@@ -64,6 +65,7 @@ class Backfill:
         self,
         *,
         query: Query,
+        allowed: Callable[[str | None], Query],
         operations: BulkOperations,
         windows: Windows,
         memory: MutableMapping[str, Any],
@@ -80,6 +82,7 @@ class Backfill:
         self.count = count
         self.always = always
         self.ahead = ahead
+        self.allowed = allowed
         self.query: BulkQuery | None = None
         try:
             self.query = BulkQuery(query)
@@ -92,10 +95,13 @@ class Backfill:
         if self.query is None:
             return None
         search = condition(self.windows.search, self.windows.field, text_of(since) if since else None, None)
+        if not (is_known := IN_STATE in self.memory) and not self._is_worth(search, since):
+            return None
+        self.query = BulkQuery(self.allowed(search))
         document = self.query.document(search, {"read": self.what})
         operation = self._remembered(document)
         if operation is None:
-            if not self._is_worth(search, since):
+            if is_known and not self._is_worth(search, since):
                 return None
             operation = self._running(document) or self.operations.start(document, waits=waits)
         if self.memory.get(IN_STATE) != operation.id:

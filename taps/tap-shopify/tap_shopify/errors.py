@@ -6,12 +6,14 @@ Shopify hides most refusals in a 200. Sources: "Status and error codes" of the G
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from tap_common.errors import AccountError, ApiError, RetryableError
 from tap_common.http import Reply
 from tap_common.redact import foreign
 
+Path = tuple[str, ...]
 OK = 200
 STATUSES = {
     401: "Shopify refused the access token. Check that access_token is this shop's, and not revoked.",
@@ -36,7 +38,16 @@ class TooDearError(ApiError):
 
 
 class DeniedError(ApiError):
-    """The token lacks a scope for what was asked."""
+    """The token, or its app, may not see what was asked.
+
+    `said` is Shopify's own word; `paths` lead to what is denied from the root of the answer on, none where
+    not all errors are about that.
+    """
+
+    def __init__(self, message: str, said: str, paths: Iterable[Path]) -> None:
+        super().__init__(message)
+        self.said = said
+        self.paths = frozenset(paths)
 
 
 def where(what: str, origin: str, reply: Reply) -> str:
@@ -79,7 +90,8 @@ def check_errors(errors: Any, place: str, version: str) -> None:  # noqa: ANN401
     if not errors:
         return
     found = codes(errors)
-    said = "; ".join(foreign(error.get("message", error), 300) for error in _dicts(errors))
+    messages = dict.fromkeys(foreign(error.get("message", error), 300) for error in _dicts(errors))
+    said = "; ".join(list(messages)[:5])
     if found <= PASSING:
         raise RetryableError(f"{place}: Shopify had an error of its own: {said}.")
     notes = [error.get("extensions") or {} for error in _dicts(errors)]
@@ -94,7 +106,9 @@ def check_errors(errors: Any, place: str, version: str) -> None:  # noqa: ANN401
         needed = next((note["requiredAccess"] for note in notes if note.get("requiredAccess")), None)
         scope = f"what it needs ({foreign(needed, 200).rstrip('.')})" if needed else "that read scope"
         raise DeniedError(
-            f"{place}: Shopify refused the query: {said} Grant the app {scope}, or deselect the stream."
+            f"{place}: Shopify refused the query: {said} Grant the app {scope}, or deselect the stream.",
+            said,
+            (_path(error) for error in _dicts(errors) if found == {"ACCESS_DENIED"}),
         )
     if found & MISFITS:
         advice = f"The tap's queries do not fit API version {version}; leave api_version at its default."
@@ -113,6 +127,12 @@ def check_search(notes: list[dict[str, Any]], place: str) -> None:
             f"{foreign(item.get('field'), 60)}: {foreign(item.get('message'), 200)}" for item in warnings
         )
         raise ApiError(f"{place}: Shopify did not understand the filter and would send everything ({said}).")
+
+
+def _path(error: dict[str, Any]) -> Path:
+    """Return the columns that an error is about, from the root of the answer on, whichever row it is in."""
+    steps = error.get("path") or ()
+    return tuple(step for step in steps if isinstance(step, str) and step != "nodes")
 
 
 def _dicts(errors: Any) -> list[dict[str, Any]]:  # noqa: ANN401

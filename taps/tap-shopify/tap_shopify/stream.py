@@ -23,6 +23,7 @@ from tap_shopify.backfill import IN_STATE, Backfill, Rest
 from tap_shopify.bulk import BulkOperations, NoSlotError
 from tap_shopify.client import QUERIES
 from tap_shopify.deletions import Deletion, Deletions
+from tap_shopify.errors import DeniedError
 from tap_shopify.graphql import WRITTEN_FOR, Query, Way
 from tap_shopify.rows import Level, Remainder, Remainders, Shape, newest, number_of
 from tap_shopify.windows import Windows, condition
@@ -86,6 +87,8 @@ class ShopifyStream(CommonStream):
     """The root field that counts what the root connection holds: `ordersCount`; None where there is none."""
     schema: ClassVar[StreamSchema] = StreamSchema(SchemaDirectory(SCHEMAS))
     _tap: TapShopify
+    _denied: frozenset[Way] = frozenset()
+    """Columns that Shopify denied in this read."""
     _search: str | None = None
     """The search of the page that was read last: nested lists are searched by it, too."""
 
@@ -125,7 +128,8 @@ class ShopifyStream(CommonStream):
     def query(self) -> Query:
         """The stream's document, `queries/<stream>.graphql`."""
         source = QUERIES.joinpath(f"{self.name}.graphql").read_text(encoding="utf-8")
-        return Query(source, self.config.get("api_version", WRITTEN_FOR), self.hidden | self._unwanted)
+        version = self.config.get("api_version", WRITTEN_FOR)
+        return Query(source, version, self.hidden | self._unwanted | self._denied)
 
     @property
     def _unwanted(self) -> set[Way]:
@@ -162,6 +166,7 @@ class ShopifyStream(CommonStream):
     def pages(self, since: datetime | None) -> Iterator[Page]:
         """Yield pages of whole rows."""
         client = self._tap.client
+        self._deny(frozenset())  # another shop may have approved of more
         if sees_only_recent(self.name, client.shop.scopes, since, client.now()):
             logger.warning(
                 "%s: Shopify shows this token the orders of the last 60 days alone, and is silent "
@@ -232,6 +237,7 @@ class ShopifyStream(CommonStream):
         count = self.count
         return Backfill(
             query=self.query,
+            allowed=self._allowed,
             operations=BulkOperations(client, windows.what),
             windows=windows,
             memory=self.get_context_state(self.part),
@@ -266,7 +272,7 @@ class ShopifyStream(CommonStream):
 
     def _page(self, variables: Row) -> Row:
         self._search = variables["query"]
-        page = self.query.page(self._tap.client.execute(self.query.text, variables, self.name))
+        page = self.query.page(self._answer(variables))
         if page is None:
             raise ApiError(
                 f"{self.label}: Shopify's answer holds no {self.query.connection.name}. "
@@ -276,6 +282,42 @@ class ShopifyStream(CommonStream):
             for row in page["nodes"]:
                 row[self.filtered_by] = newest(row, self.changed_at)
         return page
+
+    def _answer(self, variables: Row) -> Row:
+        """Return the answer to the stream's document, without what Shopify denies to this app.
+
+        Which of customers' data an app may see no scope tells: Shopify answers with errors that name the
+        columns. Those are asked for no more in this read.
+        """
+        while True:
+            try:
+                return dict(self._tap.client.execute(self.query.text, variables, self.name))
+            except DeniedError as error:
+                path = self.query.path
+                ways = {one[len(path) :] for one in error.paths if is_within(one, path)}
+                vital = any(is_within(one, way) for one in self.vital() for way in ways)
+                if not ways or vital or len(ways) < len(error.paths) or ways <= self._denied:
+                    raise
+                logger.warning(
+                    "%s comes without %s, which Shopify denies to this app: %s Ask Shopify for access to "
+                    "protected customer data, or deselect these columns.",
+                    self.label,
+                    ", ".join(sorted(".".join(way[len(self.rows_at) :]) for way in ways)),
+                    error.said,
+                )
+                self._deny(self._denied | ways)
+
+    def _deny(self, ways: frozenset[Way]) -> None:
+        """Ask from now on for everything but these columns, besides what is left out anyway."""
+        if ways != self._denied:
+            self._denied = ways
+            for made_of_it in ("query", "shape"):
+                self.__dict__.pop(made_of_it, None)
+
+    def _allowed(self, search: str | None) -> Query:
+        """Return the document as this app may send it in bulk, where a denied column fails it as a whole."""
+        self._page({"after": None, "query": search, "first": 1})
+        return self.query
 
     def _reconcile(self, windows: Windows, since: datetime | None) -> None:
         """Hold the rows read against the shop's own count; fewer there may be a deletion, more is a loss."""

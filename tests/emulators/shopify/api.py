@@ -13,7 +13,7 @@ from tests.emulators.shopify.cost import MAX_QUERY_COST, Plan, Planner, TokenBuc
 from tests.emulators.shopify.errors import JSONObject, error, variable_error
 from tests.emulators.shopify.resolvers import Context, resolve_type
 from tests.emulators.shopify.schema import NEWEST, Checked, admin_schema, check
-from tests.emulators.shopify.scopes import refusals
+from tests.emulators.shopify.scopes import guarded, refusals
 from tests.emulators.shopify.store import Store
 
 RATE_LIMITS = "https://shopify.dev/api/usage/rate-limits"
@@ -84,6 +84,7 @@ def run(call: Call, store: Store, bucket: TokenBucket, *, refuse: bool = False) 
             variable_values=call.variables,
             operation_name=call.operation_name,
             type_resolver=resolve_type,
+            middleware=[guarded(store.protected)] if store.protected else None,
         )
     answer = executed(result, plan, requested, bucket)
     if context.searches:

@@ -23,6 +23,7 @@ from tests.emulators.shopify import bulk_rules
 from tests.emulators.shopify.bulk_lines import ORDERS, Renderer
 from tests.emulators.shopify.resolvers import Context
 from tests.emulators.shopify.schema import admin_schema
+from tests.emulators.shopify.scopes import asks_for
 
 if TYPE_CHECKING:
     from tests.emulators.shopify.store import Store
@@ -171,6 +172,8 @@ class BulkOperations:
             problem = {"field": None, "message": message, "code": "OPERATION_IN_PROGRESS"}
             return {"bulkOperation": None, "userErrors": [problem]}
         operation = self._add(text)
+        if asks_for(admin_schema(), text, self.store.protected):
+            operation.failure = ("ACCESS_DENIED", 0.0)
         started = self.row(operation.gid) or {}
         renderer = Renderer(admin_schema(), text, Context(self.store))
         operation.roots = sum(len(root.rows) for root in renderer.roots)

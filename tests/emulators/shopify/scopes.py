@@ -1,19 +1,24 @@
-"""A document and the scopes that were granted; out come the refusals, in Shopify's words."""
+"""A document, what was granted and what is protected; out come the refusals, in Shopify's words."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from graphql import (
     DocumentNode,
     FieldNode,
+    GraphQLError,
+    GraphQLResolveInfo,
     GraphQLSchema,
     TypeInfo,
     TypeInfoVisitor,
     Visitor,
     get_named_type,
+    parse,
     visit,
 )
 
@@ -67,3 +72,41 @@ def refusal(node: FieldNode, scopes: list[str]) -> JSONObject:
         "path": [node.alias.value if node.alias else node.name.value],
         "extensions": {"code": "ACCESS_DENIED", "documentation": DOCUMENTATION, "requiredAccess": access},
     }
+
+
+CUSTOMER_DATA = "https://partners.shopify.com/1/apps/1/customer_data"
+
+
+def guarded(protected: set[str]) -> Callable[..., Any]:
+    """Return what stands before every resolver: a protected field is null, with an error beside the data."""
+
+    def resolve(
+        further: Callable[..., Any], source: Any, info: GraphQLResolveInfo[Any], **arguments: Any
+    ) -> Any:
+        kind = get_named_type(info.return_type).name
+        if f"{info.parent_type.name}.{info.field_name}" in protected:
+            raise not_approved(f"use the {info.field_name} field")
+        if kind in protected:
+            raise not_approved(f"access the {kind} object")
+        return further(source, info, **arguments)
+
+    return resolve
+
+
+def not_approved(deed: str) -> GraphQLError:
+    """Return the error of an app that its makers did not ask Shopify's approval for."""
+    message = f"This app is not approved to {deed}. See {CUSTOMER_DATA} for more details."
+    return GraphQLError(message, extensions={"code": "ACCESS_DENIED", "documentation": CUSTOMER_DATA})
+
+
+def asks_for(schema: GraphQLSchema, text: str, protected: set[str]) -> bool:
+    """Tell whether a document asks for a protected field or object."""
+    info, found = TypeInfo(schema), set[str]()
+
+    class Look(Visitor):
+        def enter_field(self, node: FieldNode, *_: object) -> None:
+            parent, answer = info.get_parent_type(), info.get_type()
+            found.update({f"{parent}.{node.name.value}", str(get_named_type(answer)) if answer else ""})
+
+    visit(parse(text), TypeInfoVisitor(info, Look()))
+    return bool(found & protected)

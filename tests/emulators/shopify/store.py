@@ -61,6 +61,8 @@ class Store:
         self.seed = seed
         self.shop = shop_row(shop)
         self.scopes = set(every_scope())
+        self.protected: set[str] = set()
+        """Fields (`Order.email`) and types (`Customer`) of customers' data that this app may not see."""
         self.maker = maker
         self.payments: Row = {"id": "gid://shopify/ShopifyPaymentsAccount/61000000001"}
         self.sizes: dict[str, int] = {}
