@@ -115,6 +115,13 @@ def clear_pending(store: Store, stream: str, *, alone: bool, now: datetime) -> N
             store.delete(f"{folder}/{name}")
 
 
+def claimed(store: Store, stream: str) -> list[str]:
+    """The names of the snapshots that a claim was put on, in order."""
+    files = store.files(f"{paths.CLAIMS}/{stream}")
+    names = (file.removesuffix(".json") + paths.SUFFIX for file in files if file.endswith(".json"))
+    return sorted(name for name in names if paths.is_snapshot(name))
+
+
 def _claim_on(store: Store, stream: str, name: str) -> Claim | None:
     path = paths.claim_path(stream, name)
     try:

@@ -1,11 +1,13 @@
 """The commands that look after the lake: `check`, `verify`, `prune`, `recover`."""
 
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import click
 import msgspec
 
-from lake_parquet import prune, render
+from lake_parquet import leftovers, prune, render
 from lake_parquet.cli_options import Age, Share, dataset_argument, open_lake, options
 from lake_parquet.health import ALARMS, Limits
 from lake_parquet.overview import Overview, look_around
@@ -134,19 +136,25 @@ def verify_lake(pattern: str, lake: str, *, as_json: bool) -> None:
     metavar="AGE",
     help="Bad records put aside in .quarantine go too, if older.",
 )
+@click.option(
+    "--keep-runs",
+    type=Age(),
+    default=f"{leftovers.RUNS_KEPT.days}d",
+    show_default=True,
+    metavar="AGE",
+    help="Records of older runs go, where all that they published is gone.",
+)
 @click.option("--yes", is_flag=True, help="Remove. Without it nothing is removed, only listed.")
 @options
-def prune_lake(  # noqa: PLR0913 - one parameter an option
+def prune_lake(
     pattern: str,
     keep_last: int,
     keep_daily: int,
-    grace: timedelta,
-    incomplete: timedelta | None,
-    quarantine: timedelta | None,
     lake: str,
     *,
     yes: bool,
     as_json: bool,
+    **ages: timedelta | None,
 ) -> None:
     """List old snapshots that may go; --yes removes.
 
@@ -154,38 +162,61 @@ def prune_lake(  # noqa: PLR0913 - one parameter an option
     """
     found = open_lake(lake)
     now = datetime.now(UTC)
-    going = prune.plan(found, pattern, prune.Policy(keep_last, keep_daily), now, grace)
-    aside = prune.began_before(found.kept_aside(), now - incomplete) if incomplete is not None else []
-    bad = prune.began_before(found.quarantined(), now - quarantine) if quarantine is not None else []
+    going = prune.plan(found, pattern, prune.Policy(keep_last, keep_daily), now, ages["grace"] or timedelta())
+    gone = {one.path for one in going}
+    may_go = {
+        "incomplete": _older(found.kept_aside(), now, ages["incomplete"]),
+        "quarantine": _older(found.quarantined(), now, ages["quarantine"]),
+        "claims": leftovers.old_claims(found, pattern, now),
+        "runs": leftovers.old_runs(found, pattern, now, ages["keep_runs"] or timedelta(), gone),
+    }
     if yes:
         prune.remove(found, going)
-        for run in aside:
+        for run in may_go["incomplete"]:
             found.remove_kept_aside(run)
-        for run in bad:
+        for run in may_go["quarantine"]:
             found.remove_quarantined(run)
+        leftovers.remove_leftovers(found, [*may_go["claims"], *may_go["runs"]])
     size = sum(one.bytes for one in going)
     if as_json:
-        render.show_json(
-            {
-                "removed": yes,
-                "bytes": size,
-                "snapshots": [{"path": one.path, "bytes": one.bytes} for one in going],
-                "incomplete": aside,
-                "quarantine": bad,
-            }
-        )
+        listed = [{"path": one.path, "bytes": one.bytes} for one in going]
+        render.show_json({"removed": yes, "bytes": size, "snapshots": listed, **may_go})
         return
-    table = Rows(render.columns("snapshot, >size"))
+    _show_going(going, may_go)
+    what = ", and ".join([f"{plural(len(going), 'snapshot')}, {readable_bytes(size)}", *_beside(may_go)])
+    render.say(f"Removed {what}." if yes else f"{what} may go; nothing was removed: --yes removes.")
+
+
+def _older(runs: Sequence[str], now: datetime, age: timedelta | None) -> list[str]:
+    return prune.began_before(runs, now - age) if age is not None else []
+
+
+def _show_going(going: Sequence[prune.Candidate], may_go: Mapping[str, Sequence[str]]) -> None:
+    """A row for each snapshot and each run put aside; one for all the small files of a folder."""
+    table = Rows(render.columns("what, >size"))
     for one in going:
         table.add(one.path, readable_bytes(one.bytes))
-    for folder in [*(f".incomplete/{run}" for run in aside), *(f".quarantine/{run}" for run in bad)]:
-        table.add(folder, "")
+    for where in ("incomplete", "quarantine"):
+        for run in may_go[where]:
+            table.add(f".{where}/{run}", "")
+    small = (path.rpartition("/")[0] for path in [*may_go["claims"], *may_go["runs"]])
+    for folder, count in Counter(small).items():
+        table.add(f"{folder} ({plural(count, 'file')})", "")
     if table.rows:
         table.show()
-    what = f"{plural(len(going), 'snapshot')}, {readable_bytes(size)}"
-    what += f", and the rows that {plural(len(aside), 'run')} kept aside" if aside else ""
-    what += f", and the bad records of {plural(len(bad), 'run')}" if bad else ""
-    render.say(f"Removed {what}." if yes else f"{what} may go; nothing was removed: --yes removes.")
+
+
+def _beside(may_go: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What goes besides snapshots."""
+    counts = {what: len(paths) for what, paths in may_go.items()}
+    if counts["incomplete"]:
+        yield f"the rows that {plural(counts['incomplete'], 'run')} kept aside"
+    if counts["quarantine"]:
+        yield f"the bad records of {plural(counts['quarantine'], 'run')}"
+    if counts["claims"]:
+        yield plural(counts["claims"], "old claim")
+    if counts["runs"]:
+        yield plural(counts["runs"], "old run record")
 
 
 @click.command("recover")

@@ -55,9 +55,14 @@ class RunRecord(msgspec.Struct, kw_only=True):
     datasets: list[DatasetSummary] = []
 
 
+def record_path(run_id: str) -> str:
+    """Where the record of a run stands, relative to the lake's root."""
+    return f"{paths.RUNS}/{run_id}.json"
+
+
 def write_run(store: Store, run: RunRecord) -> str:
     """Writes the record of a run; returns where it stands, relative to the lake's root."""
-    path = f"{paths.RUNS}/{run.run_id}.json"
+    path = record_path(run.run_id)
     store.write(path, msgspec.json.format(msgspec.json.encode(run), indent=2) + b"\n")
     return path
 
@@ -84,7 +89,7 @@ def read_run(store: Store, run_id: str) -> RunRecord:
     Raises:
         LakeError: there is none, or the file is no record of a run.
     """
-    path = f"{paths.RUNS}/{run_id}.json"
+    path = record_path(run_id)
     if path not in _paths(store):
         raise LakeError(f"no run {run_id!r} in {store.url}: `lake runs` lists the last ones")
     return _read_run(store, path)

@@ -11,9 +11,11 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
-from lake_parquet import prune
+from lake_parquet import claims, prune
+from lake_parquet.claims import BEGINNING
 from lake_parquet.cli import main
 from lake_parquet.footer import Owner
+from lake_parquet.paths import claim_path
 from lake_parquet.prune import Policy, Weight, superseded, weigh
 from lake_parquet.runs import DatasetSummary, RunRecord, write_run
 from lake_parquet.staging import Staging
@@ -43,9 +45,9 @@ def told(writer: Writer, days_ago: float = 0, run: str = "1", **facts: Any) -> N
     write_run(writer.lake.store, record)
 
 
-def published(writer: Writer, days_ago: float, count: int, **more: Any) -> None:
+def published(writer: Writer, days_ago: float, count: int, **more: Any) -> list[DatasetSummary]:
     writer.clock = NOW - timedelta(days=days_ago)
-    writer.write([rows(count)], load_method="overwrite", **more)
+    return writer.write([rows(count)], load_method="overwrite", **more)
 
 
 def test_a_healthy_lake_is_silent_and_exits_0(writer: Writer) -> None:
@@ -215,12 +217,14 @@ def test_prune_lists_and_only_with_yes_removes(writer: Writer) -> None:
         "snapshots": [{"path": path, "bytes": sizes[path]} for path in gone],
         "incomplete": [],
         "quarantine": [],
+        "claims": [claim_path("orders", name) for name in (BEGINNING, *before[:2])],
+        "runs": [],
     }
     assert writer.names() == before
     result = lake(writer, "prune", "--keep-last", "2", "--keep-daily", "0", "--yes")
     assert result.exit_code == 0
     assert result.stderr.startswith("Removed 2 snapshots, ")
-    assert [line.split()[0] for line in result.stdout.splitlines()] == ["snapshot", *gone]
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["what", *gone, "_meta/claims/orders"]
     assert writer.names() == before[2:]
     again = lake(writer, "prune", "--keep-last", "2", "--keep-daily", "0", "--yes")
     assert (again.exit_code, again.stdout) == (0, "")
@@ -276,6 +280,71 @@ def test_rows_kept_aside_go_by_age_and_only_when_asked(writer: Writer) -> None:
     assert parsed(writer, "prune", "--incomplete", "30d")["incomplete"] == [old]
     lake(writer, "prune", "--incomplete", "30d", "--yes")
     assert [folder.name for folder in aside.iterdir()] == [new]
+
+
+def test_claims_go_when_nobody_can_stand_on_their_snapshots(writer: Writer) -> None:
+    for day in (30, 20, 10, 3):
+        published(writer, day, day)
+    before = writer.names()
+    folder = writer.root / "_meta" / "claims" / "orders"
+    everything = [BEGINNING, *before[:3]]
+    assert sorted(one.name for one in folder.iterdir()) == [name[:-8] + ".json" for name in everything]
+    prune = ("prune", "--keep-last", "9", "--yes")
+    with running(writer, NOW - timedelta(days=25)):
+        assert parsed(writer, *prune)["claims"] == [claim_path("orders", BEGINNING)]
+    assert parsed(writer, *prune)["claims"] == [claim_path("orders", name) for name in before[:2]]
+    assert [one.name for one in folder.iterdir()] == [before[2][:-8] + ".json"]
+    assert writer.names() == before
+    published(writer, 0, 1)  # the next writer finds its way
+    assert len(writer.names()) == 5
+    assert lake(writer, "verify").exit_code == 0
+
+
+def test_a_claim_that_was_not_carried_out_stays_however_old(writer: Writer) -> None:
+    """Its writer died, and nobody ran since: the rows are committed, and the next run gives them a name."""
+    published(writer, 30, 1)
+    published(writer, 20, 2)
+    _, newest = writer.names()
+    files = {one: one.read_bytes() for one in (writer.root / "raw").rglob("*.parquet")}
+    claim = json.loads((writer.root / claim_path("orders", writer.names()[0])).read_text())
+    waiting = writer.root / claim["files"][0]["path"]
+    waiting.parent.mkdir(parents=True, exist_ok=True)
+    (writer.root / "raw" / "orders" / newest).rename(waiting)
+    assert parsed(writer, "prune", "--yes")["claims"] == [claim_path("orders", BEGINNING)]
+    assert claims.settle(writer.lake.store, "orders").latest == newest
+    assert {one: one.read_bytes() for one in (writer.root / "raw").rglob("*.parquet")} == files
+
+
+def test_run_records_go_when_they_explain_nothing_any_more(writer: Writer) -> None:
+    store = writer.lake.store
+    paths: dict[int, str | None] = {}
+    for day in (400, 300, 200, 100):
+        (one,) = published(writer, day, day)
+        paths[day] = one.path
+    Path(writer.root / str(paths[400])).unlink()
+
+    def ran(day: int, **facts: Any) -> str:
+        moment = NOW - timedelta(days=day)
+        run_id = f"{moment:%Y%m%dT%H%M%S%f}Z-00000a"
+        status = facts.pop("run", "ok")
+        one = DatasetSummary(**{"dataset": "orders", "stream": "orders", "status": "unchanged", **facts})
+        return write_run(store, RunRecord(run_id=run_id, started_at="", status=status, datasets=[one]))
+
+    gone = ran(400, status="published", path=paths[400])
+    idle = ran(390, path=paths[400])
+    ran(300, status="published", path=paths[300])
+    ran(99, path=paths[100])  # the last whole one
+    ran(98, path=paths[100], run="incomplete")  # the last that read it well
+    held = ran(97, status="held")
+    ran(96, status="failed")  # the last
+    elsewhere = ran(95, dataset="removed_by_hand")
+    assert parsed(writer, "prune", "--keep-last", "9")["runs"] == [gone, idle, held, elsewhere]
+    assert parsed(writer, "prune", "orders", "--keep-last", "9")["runs"] == [gone, idle, held]
+    assert parsed(writer, "prune", "--keep-last", "9", "--keep-runs", "395d")["runs"] == [gone]
+    runs = len(list((writer.root / "_meta" / "runs").iterdir()))
+    lake(writer, "prune", "--keep-last", "9", "--yes")
+    assert len(list((writer.root / "_meta" / "runs").iterdir())) == runs - 4
+    assert parsed(writer, "prune", "--keep-last", "9")["runs"] == []
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "x"])
