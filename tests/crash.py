@@ -58,15 +58,21 @@ def simulated(seeds: int) -> Iterator[Told]:
             yield Told(True, part, seen, "simulated end of two writers", ends)
         except Violation as violation:
             yield Told(False, part, str(violation))
+    yield _at_random("five writers at random", seeds, Run)
+    part = "five writers at random, old claims pruned meanwhile"
+    yield _at_random(part, max(1, seeds // 10), partial(Run, pruning=True))
+
+
+def _at_random(part: str, seeds: int, make: Callable[..., Run]) -> Told:
     start, acked, seed = time.monotonic(), 0, 0
     try:
         for seed in range(seeds):
-            acked += at_random(seed)
-        took = time.monotonic() - start
-        seen = f"{seeds:,} seeds, {acked:,} commits told done, 0 violations, {took:.0f} s"
-        yield Told(True, "five writers at random", seen, "simulated run of five writers", seeds)
+            acked += at_random(seed, make=make)
     except Violation as violation:
-        yield Told(False, "five writers at random", f"seed {seed}: {violation}")
+        return Told(False, part, f"seed {seed}: {violation}")
+    took = time.monotonic() - start
+    seen = f"{seeds:,} seeds, {acked:,} commits told done, 0 violations, {took:.0f} s"
+    return Told(True, part, seen, "simulated run of five writers", seeds)
 
 
 def mutants() -> Iterator[Told]:

@@ -59,10 +59,18 @@ class Head:
 
 def settle(store: Store, stream: str) -> Head:
     """Carries out what was decided for a family and not done yet; tells where it stands then."""
+    while (head := _settle(store, stream)) is None:
+        pass  # others went on meanwhile
+    return head
+
+
+def _settle(store: Store, stream: str) -> Head | None:
     names = snapshots.names(store, stream)
     latest = names[-1] if names else None
     end = latest or BEGINNING
     while (claim := _claim_on(store, stream, end)) is not None:
+        if _came_late(store, stream, end, claim):
+            return None
         if _carry_out(store, claim):
             latest = claim.name
         end = claim.name
@@ -86,12 +94,31 @@ def propose(
         _delete(store, waiting)
         raise
     claim = Claim(name, run_id, token, tuple(waiting))
-    if not store.create(paths.claim_path(stream, head.end), msgspec.json.encode(claim)):
+    won = store.create(paths.claim_path(stream, head.end), msgspec.json.encode(claim))
+    if not won or _came_late(store, stream, head.end, claim):
         _delete(store, waiting)
         return False
     if not _carry_out(store, claim):
         raise LakeError(f"{stream}: {name} was removed while it was published: run again")
     return True
+
+
+def _came_late(store: Store, stream: str, end: str, claim: Claim) -> bool:
+    """Tells whether others went on from `end` by another claim, which was pruned since.
+
+    Then the one that took its place decides nothing. Pruned is only what a later snapshot follows: where
+    none is seen after the claim was, it is the first one, and counts.
+    """
+    names = snapshots.names(store, stream)
+    if not names or names[-1] <= end:
+        return False
+    return claim.name not in names or not _is_of(store, stream, claim)
+
+
+def _is_of(store: Store, stream: str, claim: Claim) -> bool:
+    """Tells whether the snapshot of a claim's name is that claim's: a name may come twice, a run does not."""
+    info = snapshots.read(store, paths.snapshot_path(stream, claim.name)).info
+    return info is not None and info.run_id == claim.run_id
 
 
 def keep_aside(store: Store, file: Path, path: str) -> None:

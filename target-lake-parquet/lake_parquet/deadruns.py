@@ -228,6 +228,11 @@ def live_runs(root: Path) -> list[str]:
     return live
 
 
+def staged_runs(root: Path) -> list[str]:
+    """The runs that have a folder in staging, the oldest first."""
+    return [folder.name for folder in _folders(root / paths.STAGING)]
+
+
 def kept_aside(store: Store, where: str = paths.INCOMPLETE) -> list[str]:
     """The runs whose rows were kept aside in `.incomplete`, or in `.quarantine`, the oldest first."""
     return store.folders(where)

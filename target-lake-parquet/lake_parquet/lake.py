@@ -10,7 +10,7 @@ from typing import Any, Literal
 import polars as pl
 
 from lake_parquet import paths, snapshots
-from lake_parquet.deadruns import kept_aside, live_runs, remove_kept_aside
+from lake_parquet.deadruns import kept_aside, live_runs, remove_kept_aside, staged_runs
 from lake_parquet.diff import Diff, compare
 from lake_parquet.errors import LakeError, UsageError
 from lake_parquet.records import RecordWriter
@@ -212,6 +212,10 @@ class Lake:
         """When each run began that goes on now."""
         moments = [paths.run_moment(run) for run in live_runs(self.store.workplace)]
         return [moment for moment in moments if moment is not None]
+
+    def staged(self) -> list[str]:
+        """The runs that have rows in staging on this machine: some go on, of others they wait."""
+        return staged_runs(self.store.workplace)
 
     def kept_aside(self) -> list[str]:
         """The runs whose rows were kept aside in `.incomplete`, the oldest first."""

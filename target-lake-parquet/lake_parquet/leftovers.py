@@ -20,7 +20,8 @@ def old_claims(lake: Lake, pattern: str, now: datetime) -> list[str]:
 
     Who builds on a snapshot began before its successor was there. So a claim goes when the successor was
     there before any run began that goes on, and for `CLAIMS_KEPT`: in an object store only the runs of this
-    machine are known. What is put on the latest snapshot stays.
+    machine are known. What is put on the latest snapshot stays. This saves work: a writer that slept longer
+    finds out after its claim that it came late, and merges again.
     """
     in_use_since = min([now - CLAIMS_KEPT, *lake.running_since()])
     found = []
@@ -41,12 +42,13 @@ def old_runs(
     """Records of runs from longer ago than `kept` that explain nothing, relative to the lake's root.
 
     Each dataset keeps the record of its last run, of the last that read it well and of the last that was
-    whole, and those of its snapshots, but for the ones that are `going`; so does what a run put aside.
+    whole, and those of its snapshots, but for the ones that are `going`; so does a run that put rows aside,
+    or left some in staging.
     """
     listing = lake.listing()
     present = {paths.snapshot_path(name, one) for name, names in listing.items() for one in names}
     present -= set(going)
-    aside = {*lake.kept_aside(), *lake.quarantined()}
+    aside = {*lake.kept_aside(), *lake.quarantined(), *lake.staged()}
     known: set[tuple[str, str]] = set()
     found = []
     for run in lake.newest_runs():

@@ -17,7 +17,7 @@ from unittest import mock
 import greenlet  # type: ignore[import-untyped]
 
 from lake_parquet import claims, paths, snapshots
-from lake_parquet.claims import Head
+from lake_parquet.claims import Claim, Head
 from lake_parquet.errors import LakeError
 
 PARENT, CHILD = "orders", "orders__items"
@@ -70,6 +70,7 @@ class SimStore:
         self.world = world
         self.heard: list[object] = []
         self.local: dict[Path, bytes] = {}
+        self.is_blind = False
 
     def _step(self) -> None:
         greenlet.getcurrent().parent.switch()
@@ -156,30 +157,48 @@ def merge(store: SimStore, head: Head, row: int, now: datetime) -> tuple[list[tu
         child = json.loads(store.read(parent["child"]))
     newest = snapshots.names(store, CHILD)  # type: ignore[arg-type]
     name = paths.snapshot_name(now, max([head.end, *newest]))
-    child = {"rows": sorted({*child["rows"], row})}
-    parent = {"rows": sorted({*parent["rows"], row}), "child": paths.snapshot_path(CHILD, name)}
+    child = {"rows": sorted({*child["rows"], row}), "run": f"{row}"}
+    parent = {
+        "rows": sorted({*parent["rows"], row}),
+        "child": paths.snapshot_path(CHILD, name),
+        "run": f"{row}",
+    }
     store.local = {Path(CHILD): json.dumps(child).encode(), Path(PARENT): json.dumps(parent).encode()}
     return [(CHILD, Path(CHILD)), (PARENT, Path(PARENT))], name
 
 
+def prune_claims(store: SimStore) -> None:
+    """What `lake prune` removes of claims, at once: it spares the young, and these would hide a fault."""
+    names = snapshots.names(store, PARENT)  # type: ignore[arg-type]
+    for name in claims.claimed(store, PARENT) if names else ():  # type: ignore[arg-type]
+        if name < names[-1]:
+            store.delete(paths.claim_path(PARENT, name))
+
+
 @dataclass
 class Run:
-    """Some writers in one world, moved step by step; two runs of a schedule are equal."""
+    """Some writers in one world, moved step by step; two runs of a schedule are equal.
+
+    With `pruning`, old claims are removed meanwhile, as often as there are writers.
+    """
 
     write: Write = write
     skews: Sequence[timedelta] = (timedelta(), timedelta())
     overwrites: bool = False
+    pruning: bool = False
 
     def __post_init__(self) -> None:
         """Starts the writers."""
         self.world = World(overwrites=self.overwrites)
-        self.stores = [SimStore(self.world) for _ in self.skews]
         self.steps = 0
         self.threads = [
             greenlet.greenlet(lambda row=row, skew=skew: self._write(row, skew))
             for row, skew in enumerate(self.skews)
         ]
-        self.alive = set(range(len(self.skews)))
+        if self.pruning:
+            self.threads.append(greenlet.greenlet(self._prune))
+        self.stores = [SimStore(self.world) for _ in self.threads]
+        self.alive = set(range(len(self.threads)))
         for thread in self.threads:
             thread.switch()
 
@@ -187,6 +206,10 @@ class Run:
         if not self.write(self.stores[row], row, NOON + skew):
             raise Violation(f"writer {row} never gets its turn")
         self.world.acked.add(row)
+
+    def _prune(self) -> None:
+        for _ in self.skews:
+            prune_claims(self.stores[-1])
 
     def step(self, writer: int) -> None:
         """Lets a writer go one step."""
@@ -198,6 +221,10 @@ class Run:
         if self.threads[writer].dead:
             self.alive.discard(writer)
         self.world.check()
+
+    def move(self, move: int) -> None:
+        """A step of writer `move`, or, where it is negative, the crash of writer `-move - 1`."""
+        self.step(move) if move >= 0 else self.crash(-move - 1)
 
     def crash(self, writer: int) -> None:
         """Ends a writer where it stands."""
@@ -225,27 +252,22 @@ def search(make: Callable[[], Run], most_crashes: int = 1) -> tuple[int, int]:
     waiting: list[tuple[int, ...]] = [()]  # a schedule: n is a step of writer n, -n-1 its crash
     while waiting:
         schedule = waiting.pop()
-        run = replay(make, schedule)
-        state = run.state()
-        if state in seen:
-            continue
-        seen.add(state)
-        if not run.alive:
-            run.end()
-            ends += 1
-        waiting += [(*schedule, writer) for writer in run.alive]
-        if sum(move < 0 for move in schedule) < most_crashes:
-            waiting += [(*schedule, -writer - 1) for writer in run.alive]
+        with simulated():
+            run = make()
+            for move in schedule:
+                run.move(move)
+            while (state := run.state()) not in seen:
+                seen.add(state)
+                if not run.alive:
+                    run.end()
+                    ends += 1
+                    break
+                crashes = run.alive if sum(move < 0 for move in schedule) < most_crashes else ()
+                first, *others = [*run.alive, *(-writer - 1 for writer in crashes)]
+                waiting += [(*schedule, move) for move in others]
+                schedule = (*schedule, first)
+                run.move(first)
     return len(seen), ends
-
-
-def replay(make: Callable[[], Run], schedule: Sequence[int]) -> Run:
-    """Runs a schedule from the start."""
-    with counted_tokens():
-        run = make()
-        for move in schedule:
-            run.step(move) if move >= 0 else run.crash(-move - 1)
-    return run
 
 
 def at_random(seed: int, writers: int = 5, make: Callable[..., Run] = Run) -> int:
@@ -253,7 +275,7 @@ def at_random(seed: int, writers: int = 5, make: Callable[..., Run] = Run) -> in
     chance = random.Random(seed)  # noqa: S311 - a schedule, no secret
     skews = [chance.choice(SKEWS) for _ in range(writers)]
     crashing = chance.choice([0, 0, 0.01, 0.05])
-    with counted_tokens():
+    with simulated():
         run = make(skews=skews)
         while run.alive:
             writer = chance.choice(sorted(run.alive))
@@ -266,11 +288,26 @@ def at_random(seed: int, writers: int = 5, make: Callable[..., Run] = Run) -> in
 
 
 @contextmanager
-def counted_tokens() -> Iterator[None]:
-    """Replaces chance in the code by counting."""
-    numbers = iter(range(10**9))
-    with mock.patch("secrets.token_hex", side_effect=lambda *_: f"{next(numbers)}"):
+def simulated() -> Iterator[None]:
+    """Replaces chance in the code by counting, and a look into a footer by one into what stands for it."""
+    numbers, came_late = iter(range(10**9)), claims._came_late
+
+    def token(*_: object) -> str:
+        return f"{next(numbers)}"
+
+    def unless_blind(store: Any, *given: Any) -> bool:
+        return not store.is_blind and came_late(store, *given)
+
+    with (
+        mock.patch("secrets.token_hex", new=token),
+        mock.patch("lake_parquet.claims._is_of", new=_is_of),
+        mock.patch("lake_parquet.claims._came_late", new=unless_blind),
+    ):
         yield
+
+
+def _is_of(store: SimStore, stream: str, claim: Claim) -> bool:
+    return bool(json.loads(store.read(paths.snapshot_path(stream, claim.name)))["run"] == claim.run_id)
 
 
 def without_claims(store: SimStore, row: int, now: datetime) -> bool:
@@ -329,6 +366,12 @@ def told_too_early(store: SimStore, row: int, now: datetime) -> bool:
     return claims.propose(store, PARENT, head, name, f"{row}", files)  # type: ignore[arg-type]
 
 
+def blind_to_pruning(store: SimStore, row: int, now: datetime) -> bool:
+    """A mutant: whoever gets a claim, or finds one, takes it for the first on that snapshot."""
+    store.is_blind = True
+    return write(store, row, now)
+
+
 def _publish(store: SimStore, dataset: str, name: str, file: Path, row: int) -> bool:
     source = f"_meta/pending/{PARENT}/{row}.{dataset}"
     store.take_in(file, source)
@@ -342,4 +385,5 @@ MUTANTS: dict[str, Callable[..., Run]] = {
     "a name of its own after losing": lambda **given: Run(write=with_own_files, **given),
     "done too early": lambda **given: Run(write=told_too_early, **given),
     "a put that replaces": lambda **given: Run(overwrites=True, **given),
+    "a pruned claim taken anew": lambda **given: Run(write=blind_to_pruning, pruning=True, **given),
 }

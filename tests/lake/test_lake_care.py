@@ -341,6 +341,8 @@ def test_run_records_go_when_they_explain_nothing_any_more(writer: Writer) -> No
     assert parsed(writer, "prune", "--keep-last", "9")["runs"] == [gone, idle, held, elsewhere]
     assert parsed(writer, "prune", "orders", "--keep-last", "9")["runs"] == [gone, idle, held]
     assert parsed(writer, "prune", "--keep-last", "9", "--keep-runs", "395d")["runs"] == [gone]
+    with running(writer, NOW - timedelta(days=400)):  # or it died, and its rows wait
+        assert parsed(writer, "prune", "--keep-last", "9")["runs"] == [idle, held, elsewhere]
     runs = len(list((writer.root / "_meta" / "runs").iterdir()))
     lake(writer, "prune", "--keep-last", "9", "--yes")
     assert len(list((writer.root / "_meta" / "runs").iterdir())) == runs - 4

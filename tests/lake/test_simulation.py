@@ -1,6 +1,7 @@
 """The commit code on a simulated store and clock: no schedule breaks a promise, each mutant is caught."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -19,8 +20,15 @@ def test_two_writers_and_a_crash_in_every_order(skew: timedelta) -> None:
     assert states > ends > 1
 
 
-def test_five_writers_at_random() -> None:
-    told = sum(at_random(seed) for seed in range(300))
+@pytest.mark.slow
+def test_two_writers_while_claims_are_pruned_in_every_order() -> None:
+    states, ends = search(lambda: Run(skews=(timedelta(), timedelta()), pruning=True), most_crashes=0)
+    assert states > ends > 1
+
+
+@pytest.mark.parametrize("pruning", [False, True])
+def test_five_writers_at_random(pruning: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    told = sum(at_random(seed, make=partial(Run, pruning=pruning)) for seed in range(300))
     assert told > 300
 
 
