@@ -15,7 +15,7 @@ import polars as pl
 
 from lake_parquet import paths, snapshots
 from lake_parquet.claims import Head, clear_pending, keep_aside, propose, settle
-from lake_parquet.deadruns import DeadRows, waiting_rows
+from lake_parquet.deadruns import DeadRows, has_dead_rows, waiting_rows
 from lake_parquet.errors import LakeError
 from lake_parquet.evolution import Evolution, evolution
 from lake_parquet.family import Family, Member, with_children
@@ -36,6 +36,9 @@ from lake_parquet.widen import json_columns, unite
 MOST_TRIES = 100
 """How often a writer merges again because others were faster; each time one of them has published."""
 
+SMALL = 16 * 2**20
+"""Bytes of a family that is committed beside another: its staged rows and its latest snapshots."""
+
 CLOCK_OFF = timedelta(minutes=5)
 """How far names may be ahead of the clock before it is said: each later one then follows them."""
 
@@ -52,23 +55,24 @@ class Committer:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     checksums: dict[str, str] = field(default_factory=dict)
 
-    def commit(self, family: Family, facts: StreamFacts) -> list[DatasetSummary]:
+    def commit(self, family: Family, facts: StreamFacts, *, waits: bool = True) -> list[DatasetSummary]:
         """Publishes a family, or holds it; one summary a dataset, the stream's first.
 
         Raises:
             LakeError: a file of the lake cannot be read, or the rows cannot be written.
+            TurnTaken: another writer is at the family, and `waits` is false.
         """
         try:
-            return self._commit(family, facts)
+            return self._commit(family, facts, waits=waits)
         except pl.exceptions.PolarsError as error:  # its text may hold values, and values may be secret
             raise LakeError(
                 f"{family.stream.dataset}: its rows could not be merged ({type(error).__name__}): "
                 "see the traceback with the log level DEBUG"
             ) from error
 
-    def _commit(self, family: Family, facts: StreamFacts) -> list[DatasetSummary]:
+    def _commit(self, family: Family, facts: StreamFacts, *, waits: bool) -> list[DatasetSummary]:
         stream = family.stream.dataset
-        with self.store.turn(stream) as alone:
+        with self.store.turn(stream, waits=waits) as alone:
             for _ in range(MOST_TRIES):
                 head = settle(self.store, stream)
                 clear_pending(self.store, stream, alone=alone, now=self.clock())
@@ -147,6 +151,21 @@ class Committer:
             )
         return decide(facts, previous.info if previous else None, begun=begun)
 
+    def is_small(self, family: Family) -> bool:
+        """Tells whether a family may be committed beside another: neither needs much memory.
+
+        Not where rows of dead runs wait: a run of theirs is open to one family at a time. Not in an object
+        store, where it would cost a request for each dataset to know.
+        """
+        if not self.store.keeps_workplace or has_dead_rows(self.store.workplace):
+            return False
+        size = 0
+        for member in family.members():
+            size += self.staging.size(member.dataset)
+            for name in snapshots.names(self.store, member.dataset)[-1:]:
+                size += self.store.size(paths.snapshot_path(member.dataset, name)) or 0
+        return size <= SMALL
+
     def may_keep(self, family: Family, facts: StreamFacts) -> bool:
         """Tells whether a later run could publish a stream's rows: its bookmark may be handed on now."""
         with ExitStack() as runs:
@@ -178,7 +197,8 @@ class Committer:
             if member is not family.stream and own_before and stays:
                 files[member.dataset] = own_before.path
                 continue
-            info = self._info(member, facts, decision, result, own_before, evolved[member.dataset], moment)
+            columns = evolved[member.dataset]
+            info = self._info(member, facts, decision, result, own_before, columns, moment)
             info = msgspec.structs.replace(info, version=_version(facts, before))
             if member is family.stream:
                 info = msgspec.structs.replace(
@@ -190,7 +210,8 @@ class Committer:
                     bookmark=facts.bookmark,
                     schema=family.schema,
                 )
-            temporary = self._write(member.dataset, result.rows, info)
+            temporary = self.staging.scratch(f"{member.dataset}.publish")
+            write_parquet(result.rows, temporary, self.options, info.to_metadata(), columns.schema)
             files[member.dataset] = path = paths.snapshot_path(member.dataset, name)
             finished.append((member.dataset, temporary))
             with temporary.open("rb") as file:
@@ -236,12 +257,6 @@ class Committer:
         own = (self.run_id,) if self.staging.kept(stream.dataset) else ()
         still = (run for run in earlier if (self.store.workplace / paths.STAGING / run).exists())
         return tuple(dict.fromkeys((*still, *absorbed, *own)))
-
-    def _write(self, dataset: str, rows: pl.LazyFrame, info: SnapshotInfo) -> Path:
-        """Encodes a snapshot into a private file."""
-        temporary = self.staging.scratch(f"{dataset}.publish")
-        write_parquet(rows, temporary, self.options, info.to_metadata(), info.field_ids)
-        return temporary
 
     def _checked(self, path: str, file: Path, info: SnapshotInfo) -> Snapshot:
         """Reads a finished file's footer back: only a whole file may get a name."""

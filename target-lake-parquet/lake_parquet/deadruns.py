@@ -115,6 +115,14 @@ def dead_runs(root: Path, dataset: str | None = None) -> Iterator[DeadRun]:
             dead.close()
 
 
+def has_dead_rows(root: Path) -> bool:
+    """Tells whether rows of any dead run wait."""
+    for run in dead_runs(root):
+        run.close()
+        return True
+    return False
+
+
 def _open(folder: Path) -> DeadRun | None:
     """A dead run's folder; None where the run lives, or kept nothing."""
     try:

@@ -18,11 +18,12 @@ FIELD_ID = b"PARQUET:field_id"
 class Evolution:
     """How a dataset's columns go on from its previous snapshot.
 
-    `ids` are the columns' field ids and `last` the highest that was ever given, `absent` those columns that
-    the run did not bring; `news` says what differs, None where nothing does, `vanished` which columns of it
-    the run no longer brings.
+    `schema` are its columns as a file has them, `ids` their field ids and `last` the highest that was ever
+    given, `absent` those columns that the run did not bring; `news` says what differs, None where nothing
+    does, `vanished` which columns of it the run no longer brings.
     """
 
+    schema: pa.Schema
     ids: dict[str, int]
     last: int
     absent: tuple[str, ...]
@@ -55,7 +56,7 @@ def evolution(before: Snapshot | None, rows: pl.LazyFrame, run: Sequence[pl.Lazy
     changed = _text_kinds(info.json_columns if info else (), json_columns(rows), old.names)
     parts = [drift(old, after), changed, f"vanished: {some(vanished)}" if vanished else None]
     news = "; ".join(filter(None, parts)) if before else None
-    return Evolution(ids, last, absent, vanished, news or None)
+    return Evolution(_with_ids(after, ids), ids, last, absent, vanished, news or None)
 
 
 def next_ids(
@@ -75,11 +76,12 @@ def next_ids(
     return ids, last
 
 
-def arrow_schema(rows: pl.LazyFrame, ids: Mapping[str, int] | None = None) -> pa.Schema:
-    """The columns as a file has them, with their field ids."""
-    schema = pl.DataFrame(schema=written(rows).collect_schema()).to_arrow().schema
-    if not ids:
-        return schema
+def arrow_schema(rows: pl.LazyFrame) -> pa.Schema:
+    """The columns as a file has them."""
+    return pl.DataFrame(schema=written(rows).collect_schema()).to_arrow().schema
+
+
+def _with_ids(schema: pa.Schema, ids: Mapping[str, int]) -> pa.Schema:
     return pa.schema([field.with_metadata({FIELD_ID: str(ids[field.name])}) for field in schema])
 
 

@@ -122,14 +122,14 @@ def _rule(family: Family, facts: StreamFacts, decision: Decision, *, keeps: bool
 def _merge(family: Family, rule: Rule, scans: Scans, step: Step, scratch: Path) -> dict[str, Merged]:
     sides = list(_sides(family, scans, step))
     stream, children = sides[0], sides[1:]
-    if rule.keys and rule.replaces and any(is_large(side.run) for side in sides):
+    if rule.keys and rule.replaces and is_large(sides):
         merged = merge_large(stream, children, rule, scratch)
     else:
         result = merge_stream(stream.previous, stream.run, rule)
         merged = {stream.name: result}
         for child in children:
             own = replace(rule, keys=child.keys)
-            merged[child.name] = merge_child(child.previous, child.run, result.touched, child.parents, own)
+            merged[child.name] = merge_child(child.previous, child.run, result, child.parents, own)
     own_notes = [*filter(None, [step.note]), *merged[stream.name].notes]
     return merged | {stream.name: replace(merged[stream.name], notes=own_notes)}
 

@@ -17,9 +17,10 @@ from lake_parquet.files import (
     place_below,
     sync_file,
     sync_folder,
+    try_lock,
     write_bytes,
 )
-from lake_parquet.store import inner
+from lake_parquet.store import TurnTaken, inner
 
 
 class LocalStore:
@@ -140,10 +141,21 @@ class LocalStore:
         self._at(path).unlink(missing_ok=True)
 
     @contextmanager
-    def turn(self, name: str) -> Iterator[bool]:
+    def turn(self, name: str, *, waits: bool = True) -> Iterator[bool]:
         """Holds a lock that dies with the process."""
-        with locked(self._at(f"{paths.LOCKS}/{name}.lock")):
+        place = self._at(f"{paths.LOCKS}/{name}.lock")
+        if waits:
+            with locked(place):
+                yield True
+            return
+        make_folder(place.parent)
+        lock = try_lock(place)
+        if lock is None:
+            raise TurnTaken(name)
+        try:
             yield True
+        finally:
+            os.close(lock)
 
     def _at(self, path: str) -> Path:
         return place_below(self.root, "/".join(inner(path)))

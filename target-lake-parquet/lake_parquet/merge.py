@@ -99,7 +99,8 @@ def merge_stream(previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame], rul
             rows = rows.join(last.lazy().select(ROW), on=ROW, how="semi")
         touched = last
     gone = touched.select(rule.keys) if rule.keys and rule.replaces else None
-    merged = _combine(before, rows.filter(is_live), gone, touched, rule)
+    live_count = int(touched[LIVE].sum()) if rule.keys else _count(rows.filter(is_live))
+    merged = _combine(before, rows.filter(is_live), live_count, gone, touched, rule)
     same = same_columns(previous, merged.rows)
     return replace(merged, same_columns=same, notes=notes, doubled=doubled)
 
@@ -121,20 +122,23 @@ def united(
 def merge_child(
     previous: pl.LazyFrame | None,
     run: Sequence[pl.LazyFrame],
-    touched: pl.DataFrame,
+    stream: Merged,
     parents: tuple[str, ...],
     rule: Rule,
 ) -> Merged:
-    """Merges a child dataset: its stream's `touched` records replace or remove all their children.
+    """Merges a child dataset: its stream's touched records replace or remove all their children.
 
     `parents` are the child's columns that hold the stream's keys, in the order of the keys in `touched`.
     """
     before, rows, notes = united(previous, run)
-    live = touched.lazy().filter(pl.col(LIVE)).select(ROW)
-    rows = rows.join(live, on=ROW, how="semi")
+    touched = stream.touched
+    if stream.doubled or not touched[LIVE].all():
+        live = touched.lazy().filter(pl.col(LIVE)).select(ROW)
+        rows = rows.join(live, on=ROW, how="semi")
     keys = [name for name in touched.columns if name not in (ROW, LIVE)]
     gone = touched.select(pl.col(key).alias(parent) for key, parent in zip(keys, parents, strict=True))
-    merged = _combine(before, rows, gone if rule.replaces else None, touched.clear(), rule)
+    replaced = gone if rule.replaces else None
+    merged = _combine(before, rows, _count(rows), replaced, touched.clear(), rule)
     return replace(merged, same_columns=same_columns(previous, merged.rows), notes=notes)
 
 
@@ -149,6 +153,7 @@ def _count(frame: pl.LazyFrame) -> int:
 def _combine(
     before: pl.LazyFrame | None,
     live: pl.LazyFrame,
+    live_count: int,
     gone: pl.DataFrame | None,
     touched: pl.DataFrame,
     rule: Rule,
@@ -158,7 +163,6 @@ def _combine(
     `gone` names the rows of the previous snapshot that the run replaces or removes. The previous snapshot is
     read once to be counted, and once more when `rows` is.
     """
-    live_count = _count(live)
     if before is None:
         return Merged(live.drop(ROW), touched, live_count, live_count, 0, 0, same_columns=False)
     before_count = _count(before)

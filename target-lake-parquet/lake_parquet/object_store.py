@@ -261,7 +261,7 @@ class ObjectStore:
         with suppress(FileNotFoundError):
             self._ask("delete", path, lambda: obstore.delete(self._store, key))
 
-    def turn(self, name: str) -> AbstractContextManager[bool]:  # noqa: ARG002 - the protocol's
+    def turn(self, name: str, *, waits: bool = True) -> AbstractContextManager[bool]:  # noqa: ARG002 - the protocol's
         """Waits for nobody: object stores have no locks."""
         return nullcontext(enter_result=False)
 

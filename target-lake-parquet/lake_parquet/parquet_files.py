@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import polars as pl
+import pyarrow as pa
 
 from lake_parquet.errors import LakeError
 from lake_parquet.evolution import arrow_schema
@@ -28,9 +29,9 @@ def write_parquet(
     path: Path,
     options: ParquetOptions,
     metadata: Mapping[str, str] | None = None,
-    field_ids: Mapping[str, int] | None = None,
+    schema: pa.Schema | None = None,
 ) -> None:
-    """Encodes rows into a file, `metadata` into its footer, `field_ids` into its columns.
+    """Encodes rows into a file, `metadata` into its footer; `schema` brings the columns' field ids.
 
     Raises:
         LakeError: the disk is full, or fails.
@@ -42,7 +43,7 @@ def write_parquet(
             compression_level=options.compression_level,
             row_group_size=options.row_group_rows,
             metadata=dict(metadata or {}),
-            arrow_schema=arrow_schema(rows, field_ids),
+            arrow_schema=schema or arrow_schema(rows),
         )
     except OSError as error:
         raise LakeError(f"{path.name} cannot be written ({error}): the latest snapshot stays") from error

@@ -7,6 +7,7 @@ in the folder's journal, and stay until they are published, by this run or a lat
 import contextlib
 import os
 import shutil
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -48,6 +49,7 @@ class Staging:
         self.journal = Journal(run_id=run_id, tap=tap)
         self._segments: dict[str, list[Path]] = {}
         self._durable: set[Path] = set()
+        self._writing = threading.Lock()  # families are committed on several threads
         try:
             with locked(root / paths.STAGING_LOCK):
                 make_folder(self.folder)
@@ -78,6 +80,10 @@ class Staging:
         """The blocks of a dataset, in the order in which they came."""
         return [pl.scan_ipc(path) for path in self._segments.get(dataset, [])]
 
+    def size(self, dataset: str) -> int:
+        """The bytes of a dataset's blocks."""
+        return sum(path.stat().st_size for path in self._segments.get(dataset, []))
+
     def scratch(self, name: str) -> Path:
         """A path for a file in the making, on the lake's own file system."""
         return self.folder / name
@@ -97,8 +103,9 @@ class Staging:
             sync_file(path)
         sync_folder(self.folder)
         self._durable |= fresh
-        others = self.journal.without([one.dataset for one in staged])
-        self._write(Journal(run_id=others.run_id, tap=others.tap, families=[*others.families, *staged]))
+        with self._writing:
+            others = self.journal.without([one.dataset for one in staged])
+            self._write(Journal(run_id=others.run_id, tap=others.tap, families=[*others.families, *staged]))
 
     def _staged(self, family: Family, facts: StreamFacts) -> StagedFamily:
         segments = {
@@ -113,8 +120,9 @@ class Staging:
 
     def settle(self, dataset: str) -> None:
         """Forgets what was kept of a stream: its rows are in the lake."""
-        if self.kept(dataset):
-            self._write(self.journal.without([dataset]))
+        with self._writing:
+            if self.kept(dataset):
+                self._write(self.journal.without([dataset]))
 
     def _write(self, journal: Journal) -> None:
         write_journal(self.folder, journal)

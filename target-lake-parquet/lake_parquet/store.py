@@ -16,6 +16,10 @@ SCHEMES = ("s3", "gs", "az")
 _UNSAFE = re.compile(r"[\\\0]")
 
 
+class TurnTaken(Exception):  # noqa: N818 - nothing went wrong
+    """Another writer is at a dataset, and the caller does not want to wait."""
+
+
 class Store(Protocol):
     """A place for files that appear whole or not at all, and never change under their final name.
 
@@ -88,10 +92,13 @@ class Store(Protocol):
     def delete(self, path: str) -> None:
         """Removes a file; nothing happens where there is none."""
 
-    def turn(self, name: str) -> AbstractContextManager[bool]:
+    def turn(self, name: str, *, waits: bool = True) -> AbstractContextManager[bool]:
         """Waits until no other writer is at `name`, where the store has locks; gives whether it has.
 
         It saves writers from merging in vain; safe they are without it.
+
+        Raises:
+            TurnTaken: another writer is there, and `waits` is false.
         """
 
 

@@ -25,6 +25,9 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _RECORD = re.compile(rb'\{"type": ?"RECORD", ?"stream": ?"((?:[^"\\])++)", ?"record": ?\{')
 """How nearly every tap begins a RECORD line. Lines that begin otherwise are read one by one."""
 
+_RECORDS_END = re.compile(rb'\n(?!\{"type": ?"RECORD")')
+"""The line end before a line that is surely none of these."""
+
 _MEMBER = re.compile(rb'\s*[{,]\s*"(\w+)"\s*:\s*"([^"\\]*+)"\s*(?=,)')
 """A text at the beginning of a message: its type, say."""
 
@@ -253,24 +256,29 @@ def _grouped(first: Rows, chunk: bytes, at: int, size: int, number: int) -> tupl
     Returns also where that stands, and its line. A stream with a brace in its name counts as another.
     """
     groups: dict[bytes, tuple[list[bytes], list[int]]] = {}
-    while at < size:
-        end = chunk.index(b"\n", at) + 1
-        head = chunk[at : chunk.find(b"{", at + 1, end) + 1]
-        if head not in groups:
+    end = _RECORDS_END.search(chunk, at, size)
+    run = chunk[at : end.start() if end else size].split(b"\n")
+    for its, line in enumerate(run, number):
+        head = line[: line.find(b"{", 1) + 1]
+        try:
+            lines, numbers = groups[head]
+        except KeyError:
             if _RECORD.fullmatch(head) is None:
+                del run[its - number :]
                 break
-            groups[head] = ([], [])
-        lines, numbers = groups[head]
-        lines.append(chunk[at:end])
-        numbers.append(number)
-        at, number = end, number + 1
-    return [first, *(_rows_of(head, *group) for head, group in groups.items())], at, number
+            lines, numbers = groups[head] = ([], [])
+        lines.append(line)
+        numbers.append(its)
+    at += sum(map(len, run)) + len(run)  # with their ends
+    return [first, *(_rows_of(head, *group) for head, group in groups.items())], at, number + len(run)
 
 
 def _rows_of(head: bytes, lines: list[bytes], numbers: list[int]) -> Rows:
     match = _RECORD.fullmatch(head)
     stream = match[1].decode(errors="replace") if match else ""
-    return Rows(stream, b"".join(lines), numbers[0], len(lines), tuple(numbers))
+    count = len(lines)
+    lines.append(b"")  # the last line has an end, too
+    return Rows(stream, b"\n".join(lines), numbers[0], count, tuple(numbers))
 
 
 @functools.cache

@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
-from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchemaException
-
 from lake_parquet import paths, snapshots
 from lake_parquet.commit import Committer
 from lake_parquet.deadruns import sweep
@@ -24,6 +22,7 @@ from lake_parquet.staging import Staging
 from lake_parquet.store import open_store
 from target_lake_parquet.batches import unpack
 from target_lake_parquet.decode import BadRecord
+from target_lake_parquet.incomplete import Incomplete, error_of
 from target_lake_parquet.lines import Lines
 from target_lake_parquet.maps import Maps
 from target_lake_parquet.messages import (
@@ -43,6 +42,7 @@ from target_lake_parquet.messages import (
 from target_lake_parquet.pace import Pace
 from target_lake_parquet.progress import Progress, standings
 from target_lake_parquet.proof import LastState, is_incremental, proof_of
+from target_lake_parquet.publish import Publisher
 from target_lake_parquet.settings import Settings
 from target_lake_parquet.state import States
 from target_lake_parquet.stream import Stream, new_stream
@@ -51,18 +51,6 @@ from target_lake_parquet.workers import Workers
 
 WAITING_BYTES = 64 * 2**20
 """Records of all streams together that may wait for their blocks to fill."""
-
-
-class Incomplete(LakeError):  # noqa: N818 - it says how the run ended
-    """Some dataset was not published; the log says which and why."""
-
-
-class KeysMissingError(Incomplete, MissingKeyPropertiesError):
-    """Records lack what tells them apart."""
-
-
-class RecordBeforeSchemaError(Incomplete, RecordsWithoutSchemaException):
-    """Nothing says what the columns of a record are."""
 
 
 class Run:
@@ -91,6 +79,7 @@ class Run:
         self.staging = Staging(self.store.workplace, self.id, settings.tap)
         self._take_up_dead_runs()
         self.committer = Committer(self.store, self.staging, self.id, settings.tap, settings.parquet)
+        self.publisher = Publisher(self._commit, self._is_small)
         self.pace = Pace(settings.checkpoint_seconds, settings.checkpoint_bytes)
         self.quarantine = Quarantine(self.store, self.id)
         self.workers = Workers()
@@ -261,9 +250,8 @@ class Run:
         """
         self.quarantine.sync()
         self._ask_maps()
-        for stream in self.streams.values():
-            self.progress.publishing = stream.dataset()
-            self.record.datasets += self._commit(stream)
+        for summaries in self.publisher.publish(list(self.streams.values())):
+            self.record.datasets += summaries
         missing = [one for one in self.record.datasets if one.status in ("held", "failed")]
         sources = {stream.owner.source for stream in self.streams.values()}
         self.record.source = self.settings.source or (sources.pop() if len(sources) == 1 else None)
@@ -279,7 +267,7 @@ class Run:
             self.states.hand_on(self._bookmarks_before(unpublished))
         if missing:
             streams = ", ".join(sorted(unpublished))
-            raise _error_of(self.streams.values())(
+            raise error_of(self.streams.values())(
                 f"{len(unpublished)} of {len(self.streams)} streams not published ({streams}): "
                 "the log says why"
             )
@@ -296,7 +284,11 @@ class Run:
             self.states.covered(stream.tap_stream),
         )
 
-    def _commit(self, stream: Stream) -> list[DatasetSummary]:
+    def _is_small(self, stream: Stream) -> bool:
+        return not stream.failure and self.committer.is_small(stream.family())
+
+    def _commit(self, stream: Stream, *, waits: bool) -> list[DatasetSummary]:
+        self.progress.publishing = stream.dataset()
         if stream.failure:
             return [self._failed(stream)]
         last = self.states.last.value if self.states.last else None
@@ -304,7 +296,7 @@ class Run:
         others = {one.tap_stream for one in self.streams.values()}
         proof = proof_of(stream.tap_stream, stream.evidence, state, is_cut=self._is_cut, others=others)
         try:
-            return self.committer.commit(stream.family(), self._facts(stream, proof))
+            return self.committer.commit(stream.family(), self._facts(stream, proof), waits=waits)
         except LakeError as error:  # one dataset's trouble never stops the others
             self.logger.debug("Traceback asked for by the log level.", exc_info=error)
             stream.fail(str(error))
@@ -364,6 +356,7 @@ class Run:
         self.workers.close()
         if self.record.finished_at is not None:
             return
+        self.record.datasets += self.publisher.stop()
         self.record.status = "failed"
         self.record.error = str(error) or type(error).__name__
         told = {one.stream for one in self.record.datasets}
@@ -387,13 +380,6 @@ class Run:
             with contextlib.suppress(LakeError, OSError):  # a size is not worth a failure
                 self.logger.info(lake_sentence(weigh(Lake(self.settings.lake_root), datetime.now(UTC))))
         print_table(self.record)
-
-
-def _error_of(streams: Iterable[Stream]) -> type[Incomplete]:
-    """The SDK's own error where one says why a stream was given up: its standard tests ask for them."""
-    if any(stream.lacks_schema for stream in streams):
-        return RecordBeforeSchemaError
-    return KeysMissingError if any(stream.lacks_key for stream in streams) else Incomplete
 
 
 def _text(moment: datetime) -> str:
