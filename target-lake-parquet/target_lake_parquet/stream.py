@@ -82,6 +82,7 @@ class Stream:
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     _received: datetime | None = None
     _decoder: BlockDecoder | None = None
+    _bare: Table | None = None
 
     def dataset(self, suffix: str = "") -> str:
         """The dataset of the stream, or of one of its arrays."""
@@ -108,14 +109,10 @@ class Stream:
             self.fail(f"line {message.line}: {error}")
             return
         self.taken.update({self.dataset(member.suffix): self.name for member in table.family()})
-        self.schema, self.keys, self.replication_keys = (
-            message.schema,
-            message.key_properties,
-            message.bookmark_properties,
-        )
+        self.schema, self.keys = message.schema, message.key_properties
+        self.replication_keys = message.bookmark_properties
         self.tables |= {member.suffix: member for member in table.family()}
-        # the columns are there from the first snapshot on
-        self._stage(decode(table, [], []), staging, self._moments())
+        self._bare = table
 
     def _planned(self, message: SchemaMessage) -> Table:
         """The columns that a SCHEMA asks for; raises ValueError where it cannot have them."""
@@ -188,6 +185,7 @@ class Stream:
             return
         if not self.waiting:
             self._received = datetime.now(UTC)
+        self._bare = None  # a block brings all columns
         self.waiting.append(rows)
         self.waiting_bytes += len(rows.block)
         if self.waiting_bytes >= BLOCK_BYTES:
@@ -195,6 +193,9 @@ class Stream:
 
     def flush(self, staging: Staging, workers: Workers) -> None:
         """Has the waiting records decoded; their rows are staged when that is done."""
+        if self._bare is not None:  # the columns are there from the first snapshot on
+            self._stage(decode(self._bare, [], []), staging, self._moments())
+            self._bare = None
         waiting, self.waiting, self.waiting_bytes = self.waiting, [], 0
         decoder, moments = self._decoder, self._moments()
         if waiting and decoder and not self.failure:
@@ -210,9 +211,7 @@ class Stream:
             self._stage(decoded, staging, moments)
 
     def _stage(self, decoded: Decoded, staging: Staging, moments: Moments) -> None:
-        if self.failure:
-            return
-        if decoded.bad:
+        if decoded.bad and not self.failure:
             self.refuse(decoded.bad, decoded.aside)
         if self.failure:
             return
@@ -221,8 +220,8 @@ class Stream:
         if self.settings.undeclared_fields != "add":
             self.undeclared.update(decoded.undeclared)
         if self.settings.add_record_metadata:
-            rows = decoded.frames[""]
-            decoded.frames[""] = with_metadata(rows, decoded.envelopes, moments, self.tables[""].keys)
+            rows, keys = decoded.frames[""], self.tables[""].keys
+            decoded.frames[""] = with_metadata(rows, decoded.envelopes, moments, keys)
         for suffix, frame in decoded.frames.items():
             self.read[suffix] += frame.height
             staging.append(self.dataset(suffix), self._with_tenant(frame))
