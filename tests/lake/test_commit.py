@@ -171,7 +171,7 @@ def test_without_a_lock_the_slower_writer_merges_again(
                 )
         return real(store, path, content)
 
-    monkeypatch.setattr(LocalStore, "turn", lambda *_: contextlib.nullcontext(enter_result=False))
+    monkeypatch.setattr(LocalStore, "turn", lambda *_, **__: contextlib.nullcontext(enter_result=False))
     monkeypatch.setattr(LocalStore, "create", create)
     writer.upsert(rows((9, "mine")), items=items((1, 9, "mine")))
     assert [identity for identity, _ in pairs(writer)] == [1, 2, 3, 4, 9]
