@@ -20,7 +20,7 @@ from tap_common.stream import DELETED_AT
 from tap_shopify.graphql import Query, for_version
 from tap_shopify.stream import ShopifyStream
 from tap_shopify.streams import STREAMS
-from tests.emulators.shopify import ShopifyServer, TokenBucket
+from tests.emulators.shopify import ShopifyServer, TokenBucket, data_stock
 from tests.emulators.shopify.schema import SCHEMA_FILE, SCHEMA_FILES, admin_schema
 from tests.taps.conftest import TOKEN
 from tests.taps.singer import Output, read
@@ -173,6 +173,31 @@ def test_a_second_read_sends_what_changed_and_no_more(full: ShopifyServer) -> No
 
 
 # ---- nothing is cut
+
+
+def test_pages_of_any_size_bring_the_same_rows(full: ShopifyServer) -> None:
+    small, large = (read(config_of(full, page_size=size), streams=tuple(BY_NAME)) for size in (7, 250))
+
+    assert {name: by_key(small, name) for name in BY_NAME} == {name: by_key(large, name) for name in BY_NAME}
+
+
+def by_key(output: Output, stream: str) -> list[dict[str, Any]]:
+    """Return the rows of a stream in the order of their keys."""
+    keys = BY_NAME[stream].primary_keys
+    return sorted(output.rows(stream), key=lambda row: [str(row[key]) for key in keys])
+
+
+def test_a_location_with_many_items_comes_whole() -> None:
+    with ShopifyServer(token=TOKEN, orders=1, customers=1, products=60) as server:
+        rows = read(config_of(server), streams=("inventory_levels",)).rows("inventory_levels")
+        held = {
+            row["id"]
+            for place in server.store.rows("locations")
+            for row in data_stock.levels(server.store, place)
+        }
+
+    assert {row["admin_graphql_api_id"] for row in rows} == held
+    assert len(held) > 6 * 100
 
 
 def test_what_lies_behind_one_parent_comes_whole() -> None:

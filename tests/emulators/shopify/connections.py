@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -130,9 +131,9 @@ def sort_key(name: str | None) -> Callable[[int, Row], Key]:
 
 
 def numeric_id(gid: str) -> int:
-    """Return the number at the end of a global id; 0 where it ends in none (a category's code)."""
-    tail = gid.rsplit("/", 1)[-1]
-    return int(tail) if tail.isdecimal() else 0
+    """Return the number at the end of a global id, parameters apart; of ids without one their checksum."""
+    tail = gid.rsplit("/", 1)[-1].partition("?")[0]
+    return int(tail) if tail.isdecimal() else zlib.crc32(gid.encode())
 
 
 def write_cursor(key: Key) -> str:
