@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -18,18 +17,10 @@ from lake_parquet import Lake
 from tap_shopify.tap import TapShopify
 from tests.emulators.shopify import ShopifyServer
 from tests.taps.conftest import TOKEN
-from tests.taps.singer import TAP
+from tests.taps.singer import IMPATIENT, TAP
 
 TARGET = TAP.with_name("target-lake-parquet")
 ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
-# The command, as it stands, but for the seconds that it waits for Shopify.
-IMPATIENT = """
-from tap_common.http import JsonApi
-from tap_shopify.bulk import BulkOperations
-from tap_shopify.tap import TapShopify
-BulkOperations.first_wait = JsonApi.retry_base = 0.01
-TapShopify.cli()
-"""
 OK = (0, 0)
 
 
@@ -65,9 +56,7 @@ class Pipe:
         errors = self.folder / "log"
         with (
             errors.open("wb") as log,
-            subprocess.Popen(
-                [sys.executable, "-c", IMPATIENT, *tap], stdout=subprocess.PIPE, stderr=log, env=ENV
-            ) as reader,
+            subprocess.Popen([*IMPATIENT, *tap], stdout=subprocess.PIPE, stderr=log, env=ENV) as reader,
         ):
             made = self.watch(reader, kill_at, stage, meanwhile)
             done = subprocess.run(

@@ -18,6 +18,18 @@ from tap_common.errors import IncompleteError
 from tap_shopify.tap import TapShopify
 
 TAP = Path(sys.executable).parent / "tap-shopify"
+# The command, as it stands, but for the seconds that it waits for Shopify.
+IMPATIENT = (
+    sys.executable,
+    "-c",
+    """
+from tap_common.http import JsonApi
+from tap_shopify.bulk import BulkOperations
+from tap_shopify.tap import TapShopify
+BulkOperations.first_wait = JsonApi.retry_base = 0.01
+TapShopify.cli()
+""",
+)
 Message = dict[str, Any]
 
 

@@ -22,9 +22,9 @@ from tap_shopify.stream import ShopifyStream
 from tap_shopify.streams import Orders
 from tap_shopify.tap import TapShopify
 from tests.emulators.asking import Clock
-from tests.emulators.shopify import BulkPace, Fault, ShopifyServer
+from tests.emulators.shopify import BulkPace, Fault, ShopifyServer, TokenBucket
 from tests.taps.conftest import TOKEN
-from tests.taps.singer import TAP, Output, read, selected
+from tests.taps.singer import IMPATIENT, Output, read, selected
 
 Told = Callable[[], list[str]]
 Killed = Callable[[], list[bytes]]
@@ -92,11 +92,12 @@ def by_key(output: Output, stream: str) -> list[dict[str, Any]]:
     return sorted(output.rows(stream), key=lambda row: [str(row[key]) for key in keys])
 
 
-def test_records_of_every_stream_are_those_of_the_paged_read(
-    shop: ShopifyServer, config: dict[str, Any], always: dict[str, Any]
-) -> None:
+def test_records_of_every_stream_are_those_of_the_paged_read() -> None:
     streams = tuple(every_stream())
-    paged, whole = read(config, streams=streams), read(always, streams=streams)
+    bucket = TokenBucket(1_000_000, 1_000_000)
+    with ShopifyServer(token=TOKEN, orders=40, customers=9, products=5, bucket=bucket) as shop:
+        config = {"shop_domain": shop.domain, "access_token": TOKEN}
+        paged, whole = (read({**config, "bulk": bulk}, streams=streams) for bulk in ("never", "always"))
 
     assert {stream: by_key(whole, stream) for stream in streams} == {
         stream: by_key(paged, stream) for stream in streams
@@ -396,7 +397,7 @@ def killed(shop: ShopifyServer, always: dict[str, Any], tmp_path: Path) -> Kille
         catalog = tmp_path / "catalog.json"
         catalog.write_bytes(msgspec.json.encode(selected(always)))
         process = subprocess.Popen(
-            [TAP, "--config", path, "--catalog", catalog],
+            [*IMPATIENT, "--config", path, "--catalog", catalog],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={"PATH": os.environ["PATH"]},
@@ -473,8 +474,9 @@ def test_an_operation_of_another_read_is_not_taken_for_this_one(
 # ---- several shops
 
 
-def test_several_shops_are_read_in_bulk_each_by_its_own_operations(shop: ShopifyServer) -> None:
-    with ShopifyServer(shop="bolt.myshopify.com", token=TOKEN, orders=9, customers=4, products=3) as bolt:
+def test_several_shops_are_read_in_bulk_each_by_its_own_operations() -> None:
+    size: dict[str, Any] = {"token": TOKEN, "orders": 9, "customers": 4, "products": 3}
+    with ShopifyServer(**size) as shop, ShopifyServer(shop="bolt.myshopify.com", **size) as bolt:
         shops = [{"shop_domain": one.domain, "access_token": TOKEN} for one in (shop, bolt)]
         both = {"shops": shops, "bulk": "always"}
         output = read(both)

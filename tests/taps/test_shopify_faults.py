@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from singer_sdk.singerlib import Catalog
 
 from tap_common.errors import ApiError, ConfigError, RetryableError
 from tap_common.http import JsonApi
@@ -16,7 +17,7 @@ from tap_shopify.tap import TapShopify
 from tap_shopify.tokens import FixedToken
 from tests.emulators.shopify import Fault, ShopifyServer, connections, resolvers
 from tests.taps.conftest import TOKEN
-from tests.taps.singer import read, sync
+from tests.taps.singer import read, selected, sync
 
 HELPED_BY_ANOTHER_TRY = {
     "429": Fault.status(429, retry_after=0.01),
@@ -136,7 +137,8 @@ def test_a_filter_shopify_does_not_understand_is_an_error(
 def test_another_served_version_is_told_once(
     config: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    sync(TapShopify(config={**config, "api_version": "2025-01"}))
+    catalog = Catalog.from_dict(selected({}, ("shop",)))
+    sync(TapShopify(config={**config, "api_version": "2025-01"}, catalog=catalog))
 
     told = [record.getMessage() for record in caplog.records if "API version" in record.getMessage()]
     assert len(told) == 1
