@@ -289,13 +289,13 @@ def query_lake(query: str | None, lake: str, **flags: bool) -> None:
 
     if not query and not flags["interactive"]:
         raise click.UsageError('Give a query, as in: lake sql "from acme_shopify_orders", or --open.')
-    sql = Sql(open_lake(lake))
-    if query:
-        sql.show(query, as_json=flags["as_json"], as_csv=flags["as_csv"])
-    if flags["interactive"]:
-        from lake_parquet.shell import Shell  # noqa: PLC0415 - the same
+    with Sql(open_lake(lake)) as sql:
+        if query:
+            sql.show(query, as_json=flags["as_json"], as_csv=flags["as_csv"])
+        if flags["interactive"]:
+            from lake_parquet.shell import Shell  # noqa: PLC0415 - the same
 
-        Shell(sql).run()
+            Shell(sql).run()
 
 
 @click.command("diff")

@@ -34,7 +34,8 @@ class Lake:
         """Opens the lake at `root`; the folder need not exist yet.
 
         Raises:
-            LakeError: `root` names an object store.
+            UsageError: `root` is a URL of another kind, or holds credentials.
+            LakeError: the environment does not say how to reach the object store that it names.
         """
         self.store = open_store(str(root))
 

@@ -4,9 +4,10 @@ import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from lake_parquet import paths, render
 from lake_parquet.errors import LakeError
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 MOST_VIEWS = 300
 """In a larger lake only datasets that the query names become views: each one opens a file."""
+
+MOST_REMOTE_VIEWS = 20
+"""The same where opening a file takes some requests to an object store."""
+
+SCHEME = "lake://"
+"""Begins what DuckDB calls a file that it reads through us."""
 
 TERMINAL_ROWS = 200
 """Rows that a terminal shows; a pipe gets them all."""
@@ -38,7 +45,7 @@ class Sql:
         """Lists the lake's datasets.
 
         Raises:
-            LakeError: DuckDB is not installed, or the lake stands in an object store.
+            LakeError: DuckDB is not installed.
         """
         try:
             import duckdb  # noqa: PLC0415 - an extra
@@ -46,26 +53,44 @@ class Sql:
             raise LakeError(
                 "lake sql needs DuckDB: pip install 'singerlake-target-lake-parquet[sql]'"
             ) from error
-        if "://" in lake.store.address(paths.RAW):
-            raise LakeError(
-                f"lake sql reads lakes in folders, and {lake.store.url} is an object store: "
-                "use Lake.latest and Polars"
-            )
         self._duckdb = duckdb
         self.lake = lake
         self.listing = lake.listing()
+        self._is_remote = "://" in lake.store.address(paths.RAW)
+        self._most_views = MOST_REMOTE_VIEWS if self._is_remote else MOST_VIEWS
         self._viewed: set[str] = set()
         self.connection = self._connect()
+
+    def __enter__(self) -> Self:
+        """Queries it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Closes the database."""
+        self.connection.close()
 
     def _connect(self) -> "duckdb.DuckDBPyConnection":
         """Opens a database that may read the latest files, and nothing else of this machine."""
         connection = self._duckdb.connect()
-        newest = [self.lake.location(dataset, names[-1]) for dataset, names in self.listing.items()]
+        newest = [self._location(dataset) for dataset in self.listing]
+        if self._is_remote:
+            from lake_parquet.sql_files import SnapshotFiles  # noqa: PLC0415 - where it is used
+
+            files = SnapshotFiles(self.lake.store, [path.removeprefix(SCHEME) for path in newest])
+            connection.register_filesystem(files)
+        connection.execute(f"set enable_progress_bar = {sys.stderr.isatty()}")
         connection.execute("set variable newest = $files::varchar[]", {"files": newest})
         connection.execute(LATEST_MACRO)
         connection.execute("set allowed_paths = $files::varchar[]", {"files": newest})
         connection.execute("set enable_external_access = false")
         return connection
+
+    def _location(self, dataset: str) -> str:
+        """Where DuckDB finds a dataset's latest file."""
+        newest = self.listing[dataset][-1]
+        if self._is_remote:
+            return f"{SCHEME}{paths.snapshot_path(dataset, newest)}"
+        return self.lake.location(dataset, newest)
 
     def run(self, query: str) -> tuple[list[str], "duckdb.DuckDBPyConnection"]:
         """Runs a query: the names of its columns, and where its rows are fetched from.
@@ -81,16 +106,17 @@ class Sql:
             self._view(query)
             result = self.connection.execute(query)
         except error as problem:
-            raise LakeError(str(problem).strip()) from problem
+            raise LakeError(_told(problem)) from problem
         return [column[0] for column in result.description or []], result
 
     def _view(self, query: str) -> None:
         """Makes views of the datasets: of all, or in a large lake of those that the query names."""
         words = set(re.findall(r"[\w-]+", query.lower()))
-        for dataset, names in self.listing.items():
-            if dataset in self._viewed or (len(self.listing) > MOST_VIEWS and dataset.lower() not in words):
+        is_large = len(self.listing) > self._most_views
+        for dataset in self.listing:
+            if dataset in self._viewed or (is_large and dataset.lower() not in words):
                 continue
-            name, path = dataset.replace('"', '""'), self.lake.location(dataset, names[-1]).replace("'", "''")
+            name, path = dataset.replace('"', '""'), self._location(dataset).replace("'", "''")
             self.connection.execute(f"create view \"{name}\" as from read_parquet('{path}')")
             self._viewed.add(dataset)
 
@@ -112,7 +138,14 @@ class Sql:
             else:
                 _show_table(names, result.fetchmany(TERMINAL_ROWS + 1))
         except self._duckdb.Error as problem:
-            raise LakeError(str(problem).strip()) from problem
+            raise LakeError(_told(problem)) from problem
+
+
+def _told(problem: Exception) -> str:
+    """What DuckDB says; of an error that a store raised below it, the store's own words."""
+    text = str(problem).strip()
+    ours = re.search(r"^(?:\w+\.)*LakeError: (.*)$", text, re.MULTILINE)
+    return ours[1] if ours else text
 
 
 def _csv(rows: Sequence[Sequence[Any]]) -> str:
