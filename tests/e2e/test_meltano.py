@@ -71,7 +71,7 @@ class Project:
             rows = database.execute("SELECT state_id, completed_state FROM state").fetchall()
         return {state_id: json.loads(payload) for state_id, payload in rows}
 
-    def orders(self, dataset: str) -> pl.DataFrame:
+    def rows(self, dataset: str) -> pl.DataFrame:
         return pl.read_parquet(max((self.lake / "raw" / dataset).glob("*.parquet")))
 
     def last_run(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ def test_runs_are_incremental_and_the_latest_stays_whole(project: Project, acme:
     dataset = "acme_shopify_orders"
 
     log = project.run(*pipe, **environment)
-    assert project.orders(dataset)["id"].sort().to_list() == ids(acme)
+    assert project.rows(dataset)["id"].sort().to_list() == ids(acme)
     assert project.summaries(dataset)[-1] == ("published", 40, 40, 0, 0)
     assert "Published acme_shopify_orders: 40 rows (+40 added, 0 updated, 0 deleted)" in log
     assert (project.last_run()["tap"], project.last_run()["tenant_id"]) == ("tap-shopify", "acme")
@@ -150,13 +150,13 @@ def test_runs_are_incremental_and_the_latest_stays_whole(project: Project, acme:
     gone, gone_without_an_event = acme.store.ids("orders")[:2]
     acme.store.delete_order(gone)
     project.run(*pipe, **environment)
-    assert project.orders(dataset)["id"].sort().to_list() == ids(acme)
+    assert project.rows(dataset)["id"].sort().to_list() == ids(acme)
     assert project.summaries(dataset)[-1] == ("published", 40, 1, 3, 1)
 
     acme.store.delete_order(gone_without_an_event)
     acme.store._tables["events"].clear()
     project.run("--full-refresh", *pipe, **environment)
-    assert project.orders(dataset)["id"].sort().to_list() == ids(acme)
+    assert project.rows(dataset)["id"].sort().to_list() == ids(acme)
     assert project.summaries(dataset)[-1] == ("published", 39, 0, 0, 1)
 
     state_id = "dev:tap-shopify-to-target-lake-parquet:acme"
@@ -189,7 +189,7 @@ def test_two_tenants_run_at_the_same_time(project: Project, acme: ShopifyServer,
 
     run_both()
     for tenant, running in (("acme", acme), ("bolt", bolt)):
-        rows = project.orders(f"{tenant}_shopify_orders")
+        rows = project.rows(f"{tenant}_shopify_orders")
         assert rows["id"].sort().to_list() == ids(running)
         assert rows["_tenant"].unique().to_list() == [tenant]
 
@@ -204,8 +204,13 @@ def test_two_tenants_run_at_the_same_time(project: Project, acme: ShopifyServer,
 
 
 def test_without_credentials_stub_rows_come_loudly_and_leave_no_bookmark(project: Project) -> None:
-    log = project.run("tap-shopify", "target-lake-parquet")
+    """And on their way a stream map makes of them what the user wants."""
+    maps = {"customers": {"last_name": "md5(last_name) if last_name else None", "note": "__NULL__"}}
+    log = project.run("tap-shopify", "target-lake-parquet", TARGET_LAKE_PARQUET_STREAM_MAPS=json.dumps(maps))
     assert "STUB" in log
+    customers = project.rows("shopify_customers")
+    assert "note" not in customers.columns
+    assert customers["last_name"].drop_nulls().str.contains("^[0-9a-f]{32}$").unique().to_list() == [True]
     assert {one["source"] for one in project.last_run()["datasets"]} == {"shopify_stub"}
     assert "shopify_orders" in {
         one["dataset"] for one in project.last_run()["datasets"]
