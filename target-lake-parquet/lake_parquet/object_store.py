@@ -59,7 +59,15 @@ ENDPOINTS = (
 )
 PROBE = f"{paths.META}/probe"
 
-_SECRET = re.compile(r"(?<=://)[^/@\s]*@|\?\S*")
+CREDENTIALS = {
+    "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+}
+"""The names by which the environment gives them most simply."""
+
+_SECRET = re.compile(r"(?<=://)[^/@\s]*@|\?\S*|\[\d+(, \d+)*\]")  # the last: bytes of a key that is none
+_MACHINES_OWN = re.compile(r"169\.254\.169\.254|metadata\.google\.internal")
 
 
 class ObjectStore:
@@ -89,7 +97,8 @@ class ObjectStore:
             )
         except (BaseError, ValueError) as error:
             raise LakeError(
-                f"{url} cannot be opened ({_reason(error)}): the environment must say how"
+                f"{url} cannot be opened ({_reason(error)}): the environment must say how, as by "
+                f"{CREDENTIALS[scheme]}"
             ) from error
         self.workplace = _workplace(url)
 
@@ -290,6 +299,11 @@ class ObjectStore:
 
 def _give_up_if_refused(url: str, verb: str, path: str, error: Exception) -> None:
     """What no second try can mend."""
+    if _MACHINES_OWN.search(str(error)):  # where a cloud's machine would find its role
+        raise LakeError(
+            f"{url}: cannot {verb} {path}: the environment holds no credentials, and this machine has "
+            f"none of its own: set {CREDENTIALS[urlsplit(url).scheme]}"
+        ) from error
     if isinstance(error, PermissionDeniedError | UnauthenticatedError):
         raise LakeError(
             f"{url}: may not {verb} {path} ({_reason(error)}): give the environment credentials that may"
@@ -304,7 +318,7 @@ def _reason(error: Exception | None) -> str:
     """An error's first line, without what may be secret: user names and queries in URLs."""
     text = str(error).strip() or type(error).__name__
     code = re.search(r"<Code>(\w+)</Code>", text)
-    line = _SECRET.sub("", text.splitlines()[0].split("<?xml")[0])
+    line = _SECRET.sub("", text.splitlines()[0].split("<?xml")[0]).strip()
     return f"{code[1]}: {line}" if code else line
 
 

@@ -31,19 +31,28 @@ class Running:
     def __getitem__(self, name: str) -> Server:
         """The server of a name."""
         if name not in self._servers:
-            start = {"moto": lambda _: servers.moto(), "seaweed": servers.seaweed, "rclone": servers.rclone}
-            self._servers[name] = self._stack.enter_context(start[name](self._folders.mktemp(name)))
+            self._servers[name] = self._stack.enter_context(START[name](self._folders.mktemp(name)))
         return self._servers[name]
 
 
-def use(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+START = {
+    "moto": lambda _: servers.moto(),
+    "seaweed": servers.seaweed,
+    "rclone": servers.rclone,
+    "google": servers.google,
+    "azurite": servers.azurite,
+}
+
+
+def use(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
     """Has this process speak with a server."""
-    for name, value in servers.environment(endpoint).items():
+    for name, value in server.env().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(object_store, "PAUSE", 0.01)
 
 
-STORES = ["local", "moto", pytest.param("seaweed", marks=pytest.mark.slow)]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("seaweed", "google", "azurite")]
+STORES = ["local", "moto", *SLOW]
 
 
 @pytest.fixture(params=STORES)
@@ -53,7 +62,7 @@ def writer(
     """A lake on each kind of store."""
     if request.param == "local":
         return Writer(tmp_path / "lake")
-    use(monkeypatch, running[request.param].endpoint)
+    use(monkeypatch, running[request.param])
     writer = Writer(tmp_path / "unused", url=running[request.param].url())
     writer.lake.store.prepare()
     return writer
@@ -63,7 +72,7 @@ def writer(
 def spoilt(running: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """A proxy before moto that this process speaks with."""
     with proxy(running["moto"].endpoint) as server:
-        use(monkeypatch, server.endpoint)
+        use(monkeypatch, Server("spoilt", server.endpoint))
         yield server
 
 

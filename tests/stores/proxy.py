@@ -21,11 +21,12 @@ OPERATIONS = (
 
 @dataclass
 class Faults:
-    """What is spoilt: an operation, how, and whether always or the first time only."""
+    """What is spoilt: an operation, or the `nth` request of any; how; and whether always or once."""
 
     operation: str = ""
     fault: str = ""
     always: bool = False
+    nth: int = 0
     forgets_conditions: bool = False
     seen: Counter[str] = field(default_factory=Counter)
     spoilt: int = 0
@@ -33,6 +34,9 @@ class Faults:
     def strikes(self, operation: str) -> str:
         """The fault that an operation meets now; empty for none."""
         self.seen[operation] += 1
+        if self.nth and self.seen.total() == self.nth:
+            self.spoilt += 1
+            return self.fault
         if operation != self.operation or (self.spoilt and not self.always):
             return ""
         self.spoilt += 1

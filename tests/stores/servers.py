@@ -1,6 +1,12 @@
-"""S3 servers on loopback: moto (light), SeaweedFS (full semantics), rclone (does not refuse to replace)."""
+"""Servers on loopback.
+
+For S3 moto (light), SeaweedFS (full semantics) and rclone (does not refuse to replace); for Azure Azurite;
+for Google a front before moto.
+"""
 
 import contextlib
+import fcntl
+import hmac
 import http.client
 import json
 import os
@@ -10,8 +16,11 @@ import socket
 import subprocess
 import sys
 import time
+from base64 import b64decode, b64encode
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -20,26 +29,36 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
+from tests.stores import google as fronts
+
 KEY, SECRET = "canary-key-id", "canary-secret-key"
 BUCKET = "lake"
 PATIENCE = 60
 BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[2]
+
+AZURITE = "3.37.0"
+AZURE_ACCOUNT = "devstoreaccount1"
+AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""Azurite's own, the same for everyone."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """A running S3 server."""
+    """A running server; `settings` tell a program how to reach one that is not S3's."""
 
     name: str
     endpoint: str
+    scheme: str = "s3"
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     def env(self) -> dict[str, str]:
         """What tells a program how to reach it."""
-        return environment(self.endpoint)
+        return dict(self.settings) or environment(self.endpoint)
 
     def url(self) -> str:
         """A lake of its own."""
-        return f"s3://{BUCKET}/{secrets.token_hex(6)}/lake"
+        return f"{self.scheme}://{BUCKET}/{secrets.token_hex(6)}/lake"
 
 
 def environment(endpoint: str) -> dict[str, str]:
@@ -101,6 +120,62 @@ def rclone(folder: Path) -> Iterator[Server]:
     argv += ["--vfs-cache-mode", "off", "--config", str(config), str(folder)]
     with _process(argv, port):
         yield Server("rclone", f"http://127.0.0.1:{port}")
+
+
+@contextlib.contextmanager
+def google(folder: Path) -> Iterator[Server]:
+    """Google's interface, before a moto of its own."""
+    with moto() as upstream, fronts.google(upstream.endpoint) as front:
+        known = front.write_credentials(folder / "account.json")
+        settings = {"GOOGLE_BASE_URL": front.endpoint, "GOOGLE_APPLICATION_CREDENTIALS": str(known)}
+        yield Server("Google's interface", front.endpoint, "gs", settings)
+
+
+@contextlib.contextmanager
+def azurite(folder: Path) -> Iterator[Server]:
+    """Microsoft's own emulator."""
+    port = free_port()
+    argv = [str(_azurite()), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder)]
+    argv += ["--silent", "--disableTelemetry", "--skipApiVersionCheck"]
+    with _process(argv, port):
+        _make_container(port)
+        endpoint = f"http://127.0.0.1:{port}/{AZURE_ACCOUNT}"
+        settings = {
+            "AZURE_STORAGE_ACCOUNT_NAME": AZURE_ACCOUNT,
+            "AZURE_STORAGE_ACCOUNT_KEY": AZURE_KEY,
+            "AZURE_STORAGE_ENDPOINT": endpoint,
+        }
+        yield Server("Azurite", endpoint, "az", settings)
+
+
+def _azurite() -> Path:
+    """Its program, installed by npm where it is not there yet; the test is skipped where there is no npm."""
+    place = ROOT / ".azurite"
+    program = place / "node_modules" / ".bin" / "azurite-blob"
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("Azurite needs Node and npm: neither is on PATH")
+    place.mkdir(exist_ok=True)
+    with (place / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not program.exists():
+            command = [npm, "install", "--silent", "--prefix", str(place), f"azurite@{AZURITE}"]
+            subprocess.run(command, check=True, capture_output=True)
+    return program
+
+
+def _make_container(port: int) -> None:
+    """A signed request: obstore makes no containers."""
+    date = format_datetime(datetime.now(UTC), usegmt=True)
+    headers = f"x-ms-date:{date}\nx-ms-version:2021-08-06"
+    resource = f"/{AZURE_ACCOUNT}/{AZURE_ACCOUNT}/{BUCKET}\nrestype:container"
+    text = "PUT" + "\n" * 12 + f"{headers}\n{resource}"
+    signature = b64encode(hmac.digest(b64decode(AZURE_KEY), text.encode(), "sha256")).decode()
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as connection:
+        signed = {"Authorization": f"SharedKey {AZURE_ACCOUNT}:{signature}", "Content-Length": "0"}
+        signed |= dict(line.split(":", 1) for line in headers.splitlines())
+        connection.request("PUT", f"/{AZURE_ACCOUNT}/{BUCKET}?restype=container", headers=signed)
+        assert connection.getresponse().status == HTTPStatus.CREATED
 
 
 def tool(name: str) -> str:

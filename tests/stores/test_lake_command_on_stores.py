@@ -118,7 +118,7 @@ def test_sql_reads_the_latest_alone_and_writes_nothing(writer: Writer) -> None:
 def test_sql_over_many_datasets_opens_those_that_are_named(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    use(monkeypatch, running["moto"].endpoint)
+    use(monkeypatch, running["moto"])
     lake = Lake(running["moto"].url())
     for name in "abc":
         lake.write_records(name, [{"n": 1}])

@@ -13,10 +13,10 @@ def test_eight_writers_on_a_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["moto", "seaweed"])
+@pytest.mark.parametrize("name", ["moto", "seaweed", "google", "azurite"])
 def test_eight_writers_on_a_bucket(
     running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
 ) -> None:
-    use(monkeypatch, running[name].endpoint)
+    use(monkeypatch, running[name])
     found = hammer(tmp_path / "unused", running[name].url(), writers=8, rounds=4)
     assert found == Outcome(32, 0, 32, children_differ=False)

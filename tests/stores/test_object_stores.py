@@ -5,7 +5,9 @@ import os
 import tempfile
 from pathlib import Path
 
+import obstore
 import pytest
+from obstore.exceptions import GenericError
 
 from lake_parquet import Lake, object_store
 from lake_parquet.errors import LakeError
@@ -13,10 +15,13 @@ from lake_parquet.object_store import ObjectStore
 from lake_parquet.ranges import TAIL_BYTES, RangeReader
 from tests.stores import servers
 from tests.stores.conftest import Running, use
+from tests.stores.google import google
 from tests.stores.proxy import Proxy
 from tests.target.command import Place
 from tests.target.messages import KEY, STRING, record, schema
 
+SECRETS = (servers.SECRET, servers.KEY, servers.AZURE_KEY, "BEGIN PRIVATE KEY")
+CLOUDS = ("google", "azurite")
 ORDERS = schema("orders", {"id": KEY, "name": STRING}, bookmarks=["name"])
 
 
@@ -24,7 +29,7 @@ ORDERS = schema("orders", {"id": KEY, "name": STRING}, bookmarks=["name"])
 def test_a_store_that_refuses_to_replace_passes_the_probe(
     running: Running, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    use(monkeypatch, running[name].endpoint)
+    use(monkeypatch, running[name])
     url = running[name].url()
     for _ in range(2):
         ObjectStore(url).prepare()
@@ -32,7 +37,7 @@ def test_a_store_that_refuses_to_replace_passes_the_probe(
 
 @pytest.mark.slow
 def test_a_store_that_replaces_is_refused(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, running["rclone"].endpoint)
+    use(monkeypatch, running["rclone"])
     for _ in range(2):
         with pytest.raises(LakeError, match="ignores If-None-Match"):
             ObjectStore(running["rclone"].url()).prepare()
@@ -47,7 +52,7 @@ def test_a_store_that_forgets_conditions_is_refused(spoilt: Proxy, running: Runn
 def test_a_file_past_the_ceiling_is_refused(
     running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    use(monkeypatch, running["moto"].endpoint)
+    use(monkeypatch, running["moto"])
     store = ObjectStore(running["moto"].url())
     file = tmp_path / "big"
     with file.open("wb") as handle:
@@ -69,6 +74,88 @@ def test_wrong_credentials_are_told_at_once_and_not_repeated(spoilt: Proxy, runn
 def test_a_message_holds_no_query_and_no_user() -> None:
     error = RuntimeError("Error performing GET https://me:canary@host/x?sig=canary in 1s\nDebug canary")
     assert object_store._reason(error) == "Error performing GET https://host/x in 1s"
+
+
+def test_a_message_holds_no_byte_of_a_key() -> None:
+    error = RuntimeError("Error reading pem file: illegal section start: [45, 45, 98]")
+    assert object_store._reason(error) == "Error reading pem file: illegal section start:"
+
+
+AZURE = {"AZURE_STORAGE_ACCOUNT_NAME": "a"}
+WRONG = {
+    "no file": ("gs", {"GOOGLE_APPLICATION_CREDENTIALS": "{folder}/none"}, "Unable to open service account"),
+    "no JSON": ("gs", {"GOOGLE_APPLICATION_CREDENTIALS": "{folder}/canary"}, "expected value at line 1"),
+    "no key": ("gs", {"GOOGLE_APPLICATION_CREDENTIALS": "{folder}/account"}, "Error reading pem file"),
+    "no account": ("az", {}, "Account must be specified"),
+    "no base64": ("az", AZURE | {"AZURE_STORAGE_ACCOUNT_KEY": "canary!"}, "Invalid Access Key"),
+    "no signature": ("az", AZURE | {"AZURE_STORAGE_SAS_TOKEN": "canary"}, "in SAS query"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_credentials_that_are_none_are_told_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    scheme, env, told = WRONG[what]
+    (tmp_path / "canary").write_text("canary")
+    account = {"type": "service_account", "client_email": "canary", "private_key_id": "canary"}
+    (tmp_path / "account").write_text(json.dumps(account | {"private_key": "-----BEGIN canary"}))
+    for name, value in env.items():
+        monkeypatch.setenv(name, value.format(folder=tmp_path))
+    with pytest.raises(LakeError, match=told) as raised:
+        ObjectStore(f"{scheme}://bucket/lake")
+    text = str(raised.value)
+    assert text.endswith(f"the environment must say how, as by {object_store.CREDENTIALS[scheme]}")
+    assert "canary" not in text.replace("/canary", "")
+    assert "45, 45" not in text
+
+
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+def test_a_machine_without_credentials_is_told_at_once(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "a")
+    asked = []
+
+    def no_role(*_: object, **__: object) -> None:
+        asked.append(1)
+        raise GenericError("Error performing token request: Error performing GET http://169.254.169.254/x")
+
+    monkeypatch.setattr(obstore, "list", no_role)
+    with pytest.raises(LakeError, match=f"no credentials.*: set {object_store.CREDENTIALS[scheme]}$"):
+        ObjectStore(f"{scheme}://bucket/lake").exists()
+    assert asked == [1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CLOUDS)
+def test_the_clouds_refuse_what_a_store_must_refuse(
+    running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    """Replacing a file; a bucket that is not there; another's key."""
+    server = running[name]
+    use(monkeypatch, server)
+    for _ in range(2):
+        ObjectStore(server.url()).prepare()
+    with pytest.raises(LakeError, match="there is no such bucket"):
+        ObjectStore(f"{server.scheme}://none-of-this-name/lake").prepare()
+    with google("http://127.0.0.1:1") as other:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(other.write_credentials(tmp_path / "other")))
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", "b3RoZXI=")
+    with pytest.raises(LakeError, match="give the environment credentials that may") as raised:
+        ObjectStore(server.url()).prepare()
+    assert "b3RoZXI" not in str(raised.value)
+
+
+@pytest.mark.slow
+def test_googles_interface_without_conditions_is_refused(
+    running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    use(monkeypatch, running["google"])
+    with google(running["moto"].endpoint) as front:
+        front.forgets_conditions = True
+        monkeypatch.setenv("GOOGLE_BASE_URL", front.endpoint)
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(front.write_credentials(tmp_path / "key")))
+        with pytest.raises(LakeError, match="set single_writer to true"):
+            ObjectStore("gs://lake/forgets").prepare()
 
 
 def test_another_users_folder_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,34 +189,35 @@ def test_ranges_read_as_a_file_does() -> None:
     assert asked == [(1000, len(whole)), (500, 1200), (10, len(whole))]
 
 
+@pytest.mark.parametrize("name", ["moto", *(pytest.param(one, marks=pytest.mark.slow) for one in CLOUDS)])
 def test_the_target_and_the_lake_command_work_on_a_bucket(
-    running: Running, place: Place, monkeypatch: pytest.MonkeyPatch
+    running: Running, place: Place, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    server = running["moto"]
+    server = running[name]
     env, root = server.env() | {"TMPDIR": str(place.folder)}, server.url()
     outs = []
-    for name in ("a", "b"):
+    for value in ("a", "b"):
         state = json.dumps(
-            {"type": "STATE", "value": {"bookmarks": {"orders": {"replication_key_value": name}}}}
+            {"type": "STATE", "value": {"bookmarks": {"orders": {"replication_key_value": value}}}}
         )
-        ended = place.run(ORDERS, record("orders", id=1, name=name), state, env=env, lake_root=root)
+        ended = place.run(ORDERS, record("orders", id=1, name=value), state, env=env, lake_root=root)
         assert ended.code == 0, ended.err
-        assert servers.SECRET not in ended.err
+        assert not any(secret in ended.err for secret in SECRETS)
         outs.append(ended.out)
     assert ['"a"' in outs[0], '"b"' in outs[1]] == [True, True]
-    use(monkeypatch, server.endpoint)
+    use(monkeypatch, server)
     lake = Lake(root)
     assert lake.latest("orders").collect().rows() == [(1, "b")]
     assert len(lake.snapshots("orders")) == 2
     runs = lake.store.files("_meta/runs")
     texts = [lake.store.read(f"_meta/runs/{name}").decode() for name in runs]
     assert len(texts) == 2
-    assert not [text for text in texts if servers.SECRET in text or servers.KEY in text]
+    assert not [text for text in texts if any(secret in text for secret in SECRETS)]
     listed = place.command("lake", "ls", "--lake", root, "--json", env=env)
     assert [row["dataset"] for row in json.loads(listed.out)] == ["orders"]
 
 
 def test_a_bucket_that_is_not_there_is_told(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(monkeypatch, running["moto"].endpoint)
+    use(monkeypatch, running["moto"])
     with pytest.raises(LakeError, match="there is no such bucket"):
         ObjectStore("s3://none-of-this-name/lake").prepare()

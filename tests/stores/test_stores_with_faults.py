@@ -10,7 +10,8 @@ from tests.lake.test_commit import items, pairs, rows, skus
 from tests.lake.writer import ITEMS, Writer
 from tests.stores import servers
 from tests.stores.conftest import Running, use
-from tests.stores.proxy import FAULTS, Proxy
+from tests.stores.proxy import FAULTS, Proxy, proxy
+from tests.stores.servers import Server
 
 WRITING = (
     "list",
@@ -39,6 +40,32 @@ LONG = [(operation, fault) for operation in WRITING for fault in FAULTS]
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(object_store, "RETRIES", 1)
     monkeypatch.setattr(object_store, "PART_BYTES", 5 * 2**20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["503", "reset before", "reset after"])
+@pytest.mark.parametrize("name", ["google", "azurite"])
+def test_one_fault_at_any_request_is_survived_on_other_clouds(
+    running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, fault: str
+) -> None:
+    server = running[name]
+    use(monkeypatch, server)
+    with proxy(server.endpoint) as spoilt:
+        monkeypatch.setenv("GOOGLE_BASE_URL", spoilt.endpoint)
+        monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", f"{spoilt.endpoint}/{servers.AZURE_ACCOUNT}")
+        writer = Writer(tmp_path / "unused", url=server.url())
+        writer.upsert(rows((0, "old")), items=items((1, 0, "old")))
+        faults, nth = spoilt.faults, 0
+        while nth == faults.spoilt:
+            nth += 1
+            faults.nth, faults.fault = nth, fault
+            faults.seen.clear()
+            writer.upsert(rows((nth, "new")), items=items((1, nth, "new")))
+            faults.nth = 0
+            assert [identity for identity, _ in pairs(writer)] == list(range(nth + 1))
+            assert [identity for identity, _ in skus(writer)] == list(range(nth + 1))
+        assert nth > 10
+        assert writer.names() == writer.names(ITEMS)
 
 
 def cell(spoilt: Proxy, folder: Path, operation: str, fault: str, *, always: bool) -> tuple[bool, int]:
@@ -99,7 +126,7 @@ def test_no_fault_makes_a_false_success(
     fault: str,
     times: str,
 ) -> None:
-    use(monkeypatch, spoilt.endpoint)
+    use(monkeypatch, Server("spoilt", spoilt.endpoint))
     spoilt.upstream = running["seaweed"].endpoint.removeprefix("http://")
     said_done, struck = cell(spoilt, tmp_path, operation, fault, always=times == "always")
     if times == "once" or fault == "slow":
