@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from target_lake_parquet import columns
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
+DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 MELTANO = yaml.safe_load((ROOT / "meltano.yml").read_text())
 PLUGINS = [plugin for kind in MELTANO["plugins"].values() for plugin in kind]
 OURS = [plugin for plugin in PLUGINS if "MELTANO_PROJECT_ROOT" in plugin.get("pip_url", "")]
@@ -47,6 +49,25 @@ def test_the_dead_twin_of_python_backoff_is_not_installed() -> None:
     names = {line.split("==")[0].lower() for line in pins()}
     assert "python-backoff" in names
     assert "backoff" not in names
+
+
+def test_every_library_of_a_distribution_has_a_decision() -> None:
+    records = "".join(file.read_text() for file in DECISIONS).lower()
+    members = [ROOT / "target-lake-parquet", *(ROOT / "taps").iterdir()]
+    projects = [tomllib.loads((member / "pyproject.toml").read_text())["project"] for member in members]
+    wanted = [one for project in projects for one in project["dependencies"]]
+    extras = [project.get("optional-dependencies", {}).values() for project in projects]
+    wanted += [one for of_project in extras for extra in of_project for one in extra]
+    names = {re.split(r"[\[<>=]", one)[0] for one in wanted}
+    assert {"polars", "obstore", "duckdb"} < names
+    assert {name for name in names if name not in records and not name.startswith("singerlake-")} == set()
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    numbers = [file.name[:4] for file in DECISIONS]
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
+    titles = [file.read_text().splitlines()[0] for file in DECISIONS]
+    assert [title[:8] for title in titles] == [f"# {number}: " for number in numbers]
 
 
 def test_every_command_of_make_says_what_it_does() -> None:
