@@ -27,10 +27,10 @@ demo: setup ## A Shopify server on loopback, two runs through Meltano, the rows 
 	@$(BIN)/python scripts/demo.py
 
 test: setup ## The whole test suite
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not slow"
 
 test-all: setup ## The suite with the slow tests
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 crash-test: setup ## Crashes, faults, power cuts and crowds at length, figures to docs/reliability.md (ARGS="--every 4": some)
 	@$(BIN)/python -m tests.crash --page docs/reliability.md $(ARGS)
