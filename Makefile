@@ -32,7 +32,7 @@ test: setup ## The whole test suite
 test-all: setup ## The suite with the slow tests
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup
 
-crash-test: setup ## Crashes, faults, power cuts and crowds at length, figures to docs/reliability.md (ARGS="--every 4": some)
+crash-test: setup ## Crashes, faults, power cuts and crowds at length, figures to docs/reliability.md (ARGS="--every 6": fewer)
 	@$(BIN)/python -m tests.crash --page docs/reliability.md $(ARGS)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup -m slow tests/stores
 

@@ -2,7 +2,8 @@
 
     python -m tests.crash [--seeds 100000] [--rounds 50] [--every 1] [--jobs 2] [--page docs/reliability.md]
 
-Each part prints a line; `--page` gets all of them. `--every 4` puts faults into each fourth call only.
+Each part prints a line; `--page` gets all of them. `--every 4` puts errors, signals and power
+cuts into each fourth call only; SIGKILL comes at every call.
 The exit code is 1 where a promise was broken, or a mutant got away.
 """
 
@@ -20,7 +21,7 @@ from pathlib import Path
 from unittest import mock
 
 from tests.faults import told
-from tests.faults.long import faulted, parts
+from tests.faults.long import at_once, do, parts
 from tests.faults.told import Told
 from tests.lake.simulation import MUTANTS, SKEWS, Run, Violation, at_random, search
 from tests.stores import servers
@@ -36,9 +37,11 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--page", type=Path)
     asked = parser.parse_args()
-    work = parts(asked.every) if shutil.which("strace") else []
+    work = simulated(asked.seeds)
+    if shutil.which("strace"):
+        work += [partial(do, part) for part in parts(asked.every, kills=1)]
     found = []
-    for one in chain(simulated(asked.seeds), mutants(), crowded(asked.rounds), faulted(work, asked.jobs)):
+    for one in chain(crowded(asked.rounds), at_once(work, asked.jobs)):
         found.append(one)
         sys.stdout.write(f"{one}\n")
         sys.stdout.flush()
@@ -47,39 +50,47 @@ def main() -> None:
     sys.exit(0 if all(one.good for one in found) else 1)
 
 
-def simulated(seeds: int) -> Iterator[Told]:
-    """The commit code on a simulated store and clock."""
-    for skew in SKEWS:
-        start, part = time.monotonic(), f"two writers, any crash, clock off by {skew}"
-        try:
-            states, ends = search(partial(Run, skews=(timedelta(), skew)))
-            took = time.monotonic() - start
-            seen = f"{states:,} states, {ends:,} ends, 0 violations, {took:.0f} s"
-            yield Told(True, part, seen, "simulated end of two writers", ends)
-        except Violation as violation:
-            yield Told(False, part, str(violation))
-    yield _at_random("five writers at random", seeds, Run)
-    part = "five writers at random, old claims pruned meanwhile"
-    yield _at_random(part, max(1, seeds // 10), partial(Run, pruning=True))
+def simulated(seeds: int) -> list[Callable[[], list[Told]]]:
+    """The commit code on a simulated store and clock, and the mutants that must be caught there."""
+    return [
+        partial(_at_random, "five writers at random", seeds),
+        partial(
+            _at_random,
+            "five writers at random, old claims pruned meanwhile",
+            max(1, seeds // 10),
+            partial(Run, pruning=True),
+        ),
+        *(partial(_in_every_order, skew) for skew in SKEWS),
+        *(partial(_hunted, name) for name in MUTANTS),
+    ]
 
 
-def _at_random(part: str, seeds: int, make: Callable[..., Run]) -> Told:
+def _in_every_order(skew: timedelta) -> list[Told]:
+    start, part = time.monotonic(), f"two writers, any crash, clock off by {skew}"
+    try:
+        states, ends = search(partial(Run, skews=(timedelta(), skew)))
+    except Violation as violation:
+        return [Told(False, part, str(violation))]
+    took = time.monotonic() - start
+    seen = f"{states:,} states, {ends:,} ends, 0 violations, {took:.0f} s"
+    return [Told(True, part, seen, "simulated end of two writers", ends)]
+
+
+def _at_random(part: str, seeds: int, make: Callable[..., Run] = Run) -> list[Told]:
     start, acked, seed = time.monotonic(), 0, 0
     try:
         for seed in range(seeds):
             acked += at_random(seed, make=make)
     except Violation as violation:
-        return Told(False, part, f"seed {seed}: {violation}")
+        return [Told(False, part, f"seed {seed}: {violation}")]
     took = time.monotonic() - start
     seen = f"{seeds:,} seeds, {acked:,} commits told done, 0 violations, {took:.0f} s"
-    return Told(True, part, seen, "simulated run of five writers", seeds)
+    return [Told(True, part, seen, "simulated run of five writers", seeds)]
 
 
-def mutants() -> Iterator[Told]:
-    """The harness must catch what is wrong."""
-    for name, make in MUTANTS.items():
-        caught = sum(_is_caught(seed, make) for seed in range(1000))
-        yield Told(caught > 0, f"mutant: {name}", f"caught in {caught} of 1000 seeds")
+def _hunted(name: str) -> list[Told]:
+    caught = sum(_is_caught(seed, MUTANTS[name]) for seed in range(1000))
+    return [Told(caught > 0, f"mutant: {name}", f"caught in {caught} of 1000 seeds")]
 
 
 def _is_caught(seed: int, make: Callable[..., Run]) -> bool:

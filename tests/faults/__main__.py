@@ -8,8 +8,9 @@ Each part prints a line; the exit code is 1 where a promise was broken, or a mut
 import argparse
 import shutil
 import sys
+from functools import partial
 
-from tests.faults.long import faulted, parts
+from tests.faults.long import at_once, do, parts
 from tests.faults.scenarios import SCENARIOS
 
 
@@ -24,9 +25,9 @@ def main() -> None:
     if shutil.which("strace") is None:
         sys.exit("skipped: strace, which injects the faults, is not here")
     kinds = asked.kinds.split(",") if asked.kinds else None
-    work = [part for part in parts(asked.every, asked.only) if not kinds or part.kind in kinds]
+    work = [partial(do, part) for part in parts(asked.every, asked.only) if not kinds or part.kind in kinds]
     good = True
-    for one in faulted(work, asked.jobs):
+    for one in at_once(work, asked.jobs):
         good = good and one.good
         sys.stdout.write(f"{one}\n")
         sys.stdout.flush()

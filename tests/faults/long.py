@@ -4,7 +4,7 @@ import multiprocessing
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
@@ -30,12 +30,11 @@ class Part(NamedTuple):
     disk: str = ""
 
 
-def parts(every: int = 1, only: str | None = None) -> list[Part]:
-    """All that there is to do, the longest first."""
+def parts(every: int = 1, only: str | None = None, kills: int | None = None) -> list[Part]:
+    """All that there is to do, the longest first; SIGKILL at each `kills`th call, if that is given."""
     names = [only] if only else list(SCENARIOS)
-    found = [
-        Part(kind, name, every) for kind in ("error", "kill", "signal", "time", "deaf") for name in names
-    ]
+    steps = {"error": every, "kill": kills or every, "signal": every, "time": every, "deaf": every}
+    found = [Part(kind, name, step) for kind, step in steps.items() for name in names]
     cuts = [Part("cut", name, every, disk) for disk in KINDS for name in names]
     found += cuts if not obstacle("ext4") else []
     if not only:
@@ -44,11 +43,11 @@ def parts(every: int = 1, only: str | None = None) -> list[Part]:
     return found
 
 
-def faulted(work: Sequence[Part], jobs: int) -> Iterator[Told]:
+def at_once(work: Sequence[Callable[[], list[Told]]], jobs: int) -> Iterator[Told]:
     """Does the work, some of it at once; tells each part when it is done."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        for done in as_completed([pool.submit(do, part) for part in work]):
+        for done in as_completed([pool.submit(one) for one in work]):
             yield from done.result()
 
 
