@@ -22,18 +22,18 @@ MAX_DEPTH = 100
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-_RECORD = re.compile(rb'\{"type": ?"RECORD", ?"stream": ?"((?:[^"\\])++)", ?"record": ?\{')
+_HEAD = re.compile(rb'\{"type": ?"RECORD", ?"stream": ?"((?:[^"\\])++)", ?')
+_RECORD = re.compile(_HEAD.pattern + rb'"record": ?\{')
 """How nearly every tap begins a RECORD line. Lines that begin otherwise are read one by one."""
-
-_RECORDS_END = re.compile(rb'\n(?!\{"type": ?"RECORD")')
-"""The line end before a line that is surely none of these."""
 
 _MEMBER = re.compile(rb'\s*[{,]\s*"(\w+)"\s*:\s*"([^"\\]*+)"\s*(?=,)')
 """A text at the beginning of a message: its type, say."""
 
-
 SHORT_RUN = 16
 """Fewer RECORD lines of one stream in a row are gathered by stream: some taps read several at once."""
+
+GATHERED_BYTES = 2**16
+"""They are gathered from pieces of this size, of which one is cut into lines in vain when the run ends."""
 
 
 class BadLine(LakeError):  # noqa: N818 - named after what it is about
@@ -253,28 +253,37 @@ def _messages(chunk: bytes, number: int, max_depth: int) -> Iterator[Message]:
 def _grouped(first: Rows, chunk: bytes, at: int, size: int, number: int) -> tuple[list[Rows], int, int]:
     """The RECORD lines from `at` on up to any other message, by stream, with `first` before them.
 
-    Returns also where that stands, and its line. A stream with a brace in its name counts as another.
+    Returns also where that stands, and its line.
     """
     groups: dict[bytes, tuple[list[bytes], list[int]]] = {}
-    end = _RECORDS_END.search(chunk, at, size)
-    run = chunk[at : end.start() if end else size].split(b"\n")
+    for start, end in cuts(chunk, GATHERED_BYTES, at, size):
+        run = chunk[start : end - 1].split(b"\n")
+        count = _gather(run, number, groups)
+        number += count
+        if count < len(run):
+            at = start + sum(map(len, run[:count])) + count  # with their ends
+            break
+        at = end
+    return [first, *(_rows_of(head, *group) for head, group in groups.items())], at, number
+
+
+def _gather(run: Sequence[bytes], number: int, groups: dict[bytes, tuple[list[bytes], list[int]]]) -> int:
+    """Adds lines to the group of their stream; returns how many, for it stops at any other message."""
     for its, line in enumerate(run, number):
-        head = line[: line.find(b"{", 1) + 1]
+        head = line.partition(b'"record"')[0]  # no faster way was found to tell streams apart
         try:
             lines, numbers = groups[head]
         except KeyError:
-            if _RECORD.fullmatch(head) is None:
-                del run[its - number :]
-                break
+            if _HEAD.fullmatch(head) is None:
+                return its - number
             lines, numbers = groups[head] = ([], [])
         lines.append(line)
         numbers.append(its)
-    at += sum(map(len, run)) + len(run)  # with their ends
-    return [first, *(_rows_of(head, *group) for head, group in groups.items())], at, number + len(run)
+    return len(run)
 
 
 def _rows_of(head: bytes, lines: list[bytes], numbers: list[int]) -> Rows:
-    match = _RECORD.fullmatch(head)
+    match = _HEAD.fullmatch(head)
     stream = match[1].decode(errors="replace") if match else ""
     count = len(lines)
     lines.append(b"")  # the last line has an end, too

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from target_lake_parquet.caps import TooDeepError
 from target_lake_parquet.messages import (
+    GATHERED_BYTES,
     ActivateVersion,
     BadLine,
     BadMessage,
@@ -45,19 +46,35 @@ def test_records_of_streams_that_take_turns_are_gathered_by_stream() -> None:
     state = '{"type": "STATE", "value": {"a": 1}}'
     turns = [row(stream, value) for value in range(20) for stream in ("a", "b")]
     found = read(*turns, row("b{", 1), *turns, state, *turns)
-    b_and_a = [("b", range(2, 41, 2)), ("a", range(3, 41, 2))]
     told = [(one.stream, tuple(one.lines)) if isinstance(one, Rows) else type(one) for one in found]
     assert told == [
         ("a", (1,)),
-        *((stream, tuple(lines)) for stream, lines in b_and_a),
+        ("b", (*range(2, 41, 2), *range(43, 82, 2))),
+        ("a", (*range(3, 41, 2), *range(42, 82, 2))),
         ("b{", (41,)),
-        ("a", tuple(range(42, 82, 2))),
-        ("b", tuple(range(43, 82, 2))),
         StateMessage,
         ("a", (83,)),
         ("b", tuple(range(84, 123, 2))),
         ("a", tuple(range(85, 123, 2))),
     ]
+
+
+def test_turns_of_any_length_are_gathered_up_to_the_next_message() -> None:
+    many = 3 * GATHERED_BYTES // len(row("a", 10_000))
+    turns = [row(stream, value) for value in range(many) for stream in ("a", "b")]
+    found = read(*turns, '{"type": "STATE", "value": {"a": 1}}', *turns)
+    lines: dict[str, list[str]] = {"a": [], "b": []}
+    numbers: dict[str, list[int]] = {"a": [], "b": []}
+    for one in found:
+        if isinstance(one, Rows):
+            lines[one.stream] += one.block.decode().splitlines()
+            numbers[one.stream] += one.lines
+    assert lines == {"a": turns[::2] * 2, "b": turns[1::2] * 2}
+    after = len(turns) + 1
+    for first, stream in enumerate(("a", "b"), 1):
+        rows = range(first, after, 2)
+        assert numbers[stream] == [*rows, *(number + after for number in rows)]
+    assert [one.line for one in found if isinstance(one, StateMessage)] == [after]
 
 
 def test_a_record_line_of_an_uncommon_writing_is_a_run_of_its_own() -> None:
