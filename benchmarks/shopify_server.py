@@ -2,8 +2,9 @@
 
     python -m benchmarks.shopify_server 100000
 
-Prints its port when it listens, and serves until its input ends. Operations are done at once, and lines are
-grouped: a peer looks every 60 s only, and needs children below their parent.
+Prints its port, and where the rendered results stand, when it listens, and serves until its input ends.
+Operations are done at once, and lines are grouped: a peer looks every 60 s only, and needs children below
+their parent.
 """
 
 import sys
@@ -19,8 +20,8 @@ def main(orders: int) -> None:
         shop=SHOP, token=TOKEN, orders=orders, customers=2_000, products=500, bucket=bucket
     ) as server:
         server.store.bulk.kept = {}
-        server.store.bulk.keep(our_document())
-        print(server.url.rpartition(":")[2], flush=True)
+        kept = server.store.bulk.keep(our_document())
+        print(server.url.rpartition(":")[2], kept.path.parent, flush=True)
         sys.stdin.read()
 
 
