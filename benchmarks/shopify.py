@@ -50,6 +50,7 @@ PEER = tools.Tool(
     lambda place, _folder, _kind: [place / "tap-shopify"],
     requires=("tap-shopify==3.13.0",),
 )
+TAPS = ("**tap-shopify**", PEER.title)
 COUNT = re.compile(r"Stream orders: ([\d,]+) records|INFO orders: (\d+)")
 LINES = 100_000
 """Lines of a result that the emission is measured with."""
@@ -234,9 +235,9 @@ def section(
     emitted = statistics.median(mine / bare for bare, mine in speeds)
     one, other = median(ours), median(theirs)
     rows = [
-        ["**tap-shopify**", f"{one.wall:.1f}", f"{one.cpu:.1f}", f"{one.peak_mb:.0f}", "1", "1"],
+        [TAPS[0], f"{one.wall:.1f}", f"{one.cpu:.1f}", f"{one.peak_mb:.0f}", "1", "1"],
         [
-            PEER.title,
+            TAPS[1],
             f"{other.wall:.1f}",
             f"{other.cpu:.1f}",
             f"{other.peak_mb:.0f}",

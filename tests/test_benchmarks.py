@@ -120,7 +120,13 @@ def test_the_page_lists_what_the_code_measures() -> None:
     titles = [tool.title for tool in tools.TOOLS]
     loads = [load.title for load in cases.LOADS for _ in cases.SIZES]
     page = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
-    assert list(first_cells(page)) == [titles, titles, [case.title for case in cases.CASES], loads, titles]
+    own = [case.title for case in cases.CASES]
+    assert list(first_cells(page)) == [titles, titles, own, loads, list(shopify.TAPS), titles]
+
+
+def test_writing_the_page_anew_keeps_what_was_measured_of_tap_shopify() -> None:
+    page = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+    assert shopify.SECTION.read_text(encoding="utf-8").rstrip() in page
 
 
 def test_peers_are_pinned() -> None:
