@@ -77,6 +77,10 @@ class DeadRows:
         """The blocks of a dataset, in the order in which they came."""
         return [pl.scan_ipc(self.run.folder / name) for name in self.staged.segments.get(dataset, [])]
 
+    def height(self, dataset: str) -> int:
+        """The rows of a dataset."""
+        return sum(int(one.select(pl.len()).collect().item()) for one in self.segments(dataset))
+
 
 def waiting_rows(
     root: Path, family: Family, facts: StreamFacts, previous: Snapshot | None, open_runs: ExitStack

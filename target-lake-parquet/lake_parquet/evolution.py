@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import polars as pl
 import pyarrow as pa
@@ -78,7 +79,12 @@ def next_ids(
 
 def arrow_schema(rows: pl.LazyFrame) -> pa.Schema:
     """The columns as a file has them."""
-    return pl.DataFrame(schema=written(rows).collect_schema()).to_arrow().schema
+    return pa.schema([(name, _arrow_type(kind)) for name, kind in written(rows).collect_schema().items()])
+
+
+@cache
+def _arrow_type(kind: pl.DataType) -> pa.DataType:
+    return pl.Series(dtype=kind).to_arrow().type
 
 
 def _with_ids(schema: pa.Schema, ids: Mapping[str, int]) -> pa.Schema:

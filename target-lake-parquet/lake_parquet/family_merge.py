@@ -33,6 +33,10 @@ class Step:
         blocks = self.rows.segments(dataset)
         return blocks if self.until is None else [block.filter(pl.col(ROW) < self.until) for block in blocks]
 
+    def height(self, dataset: str) -> int:
+        """The most rows that its blocks of a dataset can have."""
+        return self.rows.height(dataset)
+
 
 def steps_of(
     waiting: Sequence[DeadRows], staging: Staging, family: Family, facts: StreamFacts, decision: Decision
@@ -141,4 +145,5 @@ def _sides(family: Family, scans: Scans, step: Step) -> Iterator[Side]:
         if not segments and before is not None:  # the array was not in that run's schema
             segments = [before.head(0).with_columns(pl.lit(None, pl.Int64).alias(ROW))]
         if segments:
-            yield Side(member.dataset, before, segments, member.keys, member.parents)
+            height = step.height(member.dataset)
+            yield Side(member.dataset, before, segments, height, member.keys, member.parents)

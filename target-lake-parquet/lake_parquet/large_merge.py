@@ -19,6 +19,7 @@ from lake_parquet.merge import (
     Merged,
     Rule,
     hash_of_values,
+    height_of,
     merge_child,
     merge_stream,
     note_of_doubled,
@@ -32,33 +33,25 @@ ROWS_A_PART = 2_000_000
 KEEP, PART = "\0keep", "\0part"
 
 
-def _height(frames: Sequence[pl.LazyFrame]) -> int:
-    return _heights([frames])[0]
-
-
-def _heights(runs: Sequence[Sequence[pl.LazyFrame]]) -> list[int]:
-    """How many rows each of some tables has; one query, for each costs a millisecond."""
-    counts = [pl.concat([frame.select(pl.len()) for frame in frames]).sum() for frames in runs]
-    return pl.concat(counts).collect().to_series().to_list()
-
-
 @dataclass(frozen=True, slots=True)
 class Side:
     """A dataset of the family: its previous rows, the run's, and by which columns they are parted.
 
+    `height` is the most rows that the run has of it; counting them takes a millisecond, and they are known.
     `keys` identify a row; `parents` are the columns of a child that hold its stream's keys.
     """
 
     name: str
     previous: pl.LazyFrame | None
     run: Sequence[pl.LazyFrame]
+    height: int
     keys: tuple[str, ...]
     parents: tuple[str, ...] = ()
 
 
 def is_large(sides: Sequence[Side]) -> bool:
     """Tells whether a run has more rows of a dataset than should be merged at once."""
-    return max(_heights([side.run for side in sides])) > ROWS_A_PART
+    return max(side.height for side in sides) > ROWS_A_PART
 
 
 class _Parts:
@@ -127,7 +120,7 @@ def _index(path: Path) -> int:
 
 
 def _chosen(frame: pl.LazyFrame, places: Sequence[pl.Series]) -> pl.LazyFrame:
-    mask = pl.Series(KEEP, [False]).new_from_index(0, _height([frame]))
+    mask = pl.Series(KEEP, [False]).new_from_index(0, height_of(frame))
     for one in places:
         mask = mask.scatter(one, True)
     return pl.concat([frame, mask.to_frame().lazy()], how="horizontal").filter(KEEP).drop(KEEP)
@@ -136,7 +129,7 @@ def _chosen(frame: pl.LazyFrame, places: Sequence[pl.Series]) -> pl.LazyFrame:
 def merge_large(stream: Side, children: Sequence[Side], rule: Rule, scratch: Path) -> dict[str, Merged]:
     """Merges a family like `merge_stream` and `merge_child` do, part by part; files go to `scratch`."""
     sides = [stream, *children]
-    parts = max(-(-height // ROWS_A_PART) for height in _heights([side.run for side in sides]))
+    parts = max(-(-side.height // ROWS_A_PART) for side in sides)
     types = [united(stream.previous, stream.run)[1].collect_schema()[key] for key in stream.keys]
     opened = [_Parts(side, types, parts, scratch) for side in sides]
     merged: dict[str, list[Merged]] = {side.name: [] for side in sides}

@@ -99,7 +99,7 @@ def merge_stream(previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame], rul
             rows = rows.join(last.lazy().select(ROW), on=ROW, how="semi")
         touched = last
     gone = touched.select(rule.keys) if rule.keys and rule.replaces else None
-    live_count = int(touched[LIVE].sum()) if rule.keys else _count(rows.filter(is_live))
+    live_count = int(touched[LIVE].sum()) if rule.keys else height_of(rows.filter(is_live))
     merged = _combine(before, rows.filter(is_live), live_count, gone, touched, rule)
     same = same_columns(previous, merged.rows)
     return replace(merged, same_columns=same, notes=notes, doubled=doubled)
@@ -138,7 +138,7 @@ def merge_child(
     keys = [name for name in touched.columns if name not in (ROW, LIVE)]
     gone = touched.select(pl.col(key).alias(parent) for key, parent in zip(keys, parents, strict=True))
     replaced = gone if rule.replaces else None
-    merged = _combine(before, rows, _count(rows), replaced, touched.clear(), rule)
+    merged = _combine(before, rows, height_of(rows), replaced, touched.clear(), rule)
     return replace(merged, same_columns=same_columns(previous, merged.rows), notes=notes)
 
 
@@ -146,7 +146,8 @@ def _with_row(previous: pl.LazyFrame | None) -> list[pl.LazyFrame]:
     return [] if previous is None else [previous.with_columns(pl.lit(None, pl.Int64).alias(ROW))]
 
 
-def _count(frame: pl.LazyFrame) -> int:
+def height_of(frame: pl.LazyFrame) -> int:
+    """How many rows a frame has."""
     return int(frame.select(pl.len()).collect(engine="streaming").item())
 
 
@@ -165,7 +166,7 @@ def _combine(
     """
     if before is None:
         return Merged(live.drop(ROW), touched, live_count, live_count, 0, 0, same_columns=False)
-    before_count = _count(before)
+    before_count = height_of(before)
     if gone is None:
         after = pl.concat([before, live]) if rule.keeps else live
         row_count = live_count + (before_count if rule.keeps else 0)

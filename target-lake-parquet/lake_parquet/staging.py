@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -35,6 +36,10 @@ class StagedRows(Protocol):
         """The blocks of a dataset, in the order in which they came."""
         ...
 
+    def height(self, dataset: str) -> int:
+        """The rows of a dataset."""
+        ...
+
 
 class Staging:
     """The private folder of one run."""
@@ -48,6 +53,7 @@ class Staging:
         self.folder = place_below(root, f"{paths.STAGING}/{run_id}")
         self.journal = Journal(run_id=run_id, tap=tap)
         self._segments: dict[str, list[Path]] = {}
+        self._heights: Counter[str] = Counter()
         self._durable: set[Path] = set()
         self._writing = threading.Lock()  # families are committed on several threads
         try:
@@ -75,10 +81,15 @@ class Staging:
             reason = str(error).splitlines()[0]
             raise LakeError(f"staging cannot be written ({reason}): nothing was published") from error
         segments.append(path)
+        self._heights[dataset] += frame.height
 
     def segments(self, dataset: str) -> list[pl.LazyFrame]:
         """The blocks of a dataset, in the order in which they came."""
         return [pl.scan_ipc(path) for path in self._segments.get(dataset, [])]
+
+    def height(self, dataset: str) -> int:
+        """The rows of a dataset."""
+        return self._heights[dataset]
 
     def size(self, dataset: str) -> int:
         """The bytes of a dataset's blocks."""

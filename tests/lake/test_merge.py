@@ -14,8 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake_parquet import large_merge
+from lake_parquet import family_merge, large_merge, paths
+from lake_parquet.family import Family, Member
+from lake_parquet.footer import Owner
+from lake_parquet.large_merge import Side
+from lake_parquet.merge import Merged, Rule
+from lake_parquet.policy import StreamFacts
 from lake_parquet.runs import DatasetSummary
+from lake_parquet.staging import Staging
 from tests.lake.writer import ITEMS, Writer, frame
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -244,3 +250,35 @@ def test_the_last_of_many_blocks_wins(tmp_path: Path) -> None:
     blocks = [frame([{"id": i % 100, "v": n} for i in range(500)], schema, n * 500) for n in range(40)]
     writer.upsert(*blocks)
     assert sorted((row["id"], row["v"]) for row in writer.rows()) == [(i, 39) for i in range(100)]
+
+
+def test_rows_are_merged_in_parts_only_where_they_are_many_whichever_run_staged_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged: list[list[int]] = []
+
+    def in_parts(stream: Side, children: Sequence[Side], rule: Rule, scratch: Path) -> dict[str, Merged]:
+        merged.append([stream.height, *(child.height for child in children)])
+        return large_merge.merge_large(stream, children, rule, scratch)
+
+    monkeypatch.setattr(large_merge, "ROWS_A_PART", 2)
+    monkeypatch.setattr(family_merge, "merge_large", in_parts)
+    writer, schema = Writer(tmp_path), {"id": pl.Int64}
+    items = frame(
+        [{"_parent_id": 1, "_position": p} for p in range(3)], {"_parent_id": pl.Int64, "_position": pl.Int64}
+    )
+    writer.upsert(frame([{"id": 1}], schema), frame([{"id": 2}], schema, 2), items=[items[:2]])
+    assert merged == []
+    writer.upsert(frame([{"id": 1}], schema), frame([{"id": 2}], schema, 2), items=[items[:2], items[2:]])
+    assert merged == [[2, 3]]
+
+    stream, owner = Member("orders", Owner("orders"), ("id",), rows_read=3), Owner("orders")
+    facts = StreamFacts(owner=owner, keys=("id",), proof="open", incremental=True, load_method="upsert")
+    left = Staging(tmp_path, paths.run_id(NOW, "dead00"))
+    for first in (1, 3):
+        left.append("orders", frame([{"id": first}, {"id": first + 1}][: 4 - first], schema, first))
+    left.keep([(Family(stream), facts)])
+    left.close()
+    writer.upsert(frame([{"id": 1}], schema))
+    assert merged == [[2, 3], [3]]
+    assert sorted(row["id"] for row in writer.rows()) == [1, 2, 3]
