@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lake_parquet.widen import JSON
 from target_lake_parquet.columns import Column, Kind
 from target_lake_parquet.dates import Converted
-from target_lake_parquet.values import convert, is_float_exact, json_text, parse_number
+from target_lake_parquet.values import MAX_EXPONENT, convert, is_float_exact, json_text, parse_number
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 _decoder = msgspec.json.Decoder(float_hook=parse_number)
@@ -262,7 +262,7 @@ numbers = st.one_of(
     st.from_regex(r"-?(0|[1-9][0-9]{0,24})\.[0-9]{1,45}", fullmatch=True),
     st.from_regex(r"-?(0|[1-9][0-9]{0,3})(\.[0-9]{1,20})?[eE][+-]?[0-9]{1,3}", fullmatch=True),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
-)
+).filter(lambda text: abs(Decimal(text).adjusted()) <= MAX_EXPONENT)
 
 
 def as_decimal(value: object) -> Decimal:
