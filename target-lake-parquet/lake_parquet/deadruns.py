@@ -39,10 +39,14 @@ class DeadRun:
         return self.journal.run_id
 
     def settle(self, dataset: str) -> None:
-        """Removes the rows of a stream; the folder goes with the last."""
+        """Removes the rows of a stream; the folder goes with the last.
+
+        The journal forgets them first: whoever dies while files go one by one, in any order, leaves none that
+        it names and that is not there.
+        """
         journal = self.journal.without([dataset])
+        write_journal(self.folder, journal)
         if journal.families:
-            write_journal(self.folder, journal)
             remove_all_but(self.folder, journal)
         else:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -196,7 +200,7 @@ def _set_aside(store: Store, folder: Path, journal: Journal | None) -> list[str]
 
 
 def _is_published(store: Store, dataset: str, run_id: str) -> bool:
-    """Tells whether a run published a dataset, or the family that it is part of, before it died."""
+    """Tells whether a run published a dataset, or its family, before it died, or another has since."""
     begun = paths.run_moment(run_id)
     if begun is None:
         return False
@@ -217,7 +221,9 @@ def _is_published(store: Store, dataset: str, run_id: str) -> bool:
 
 def _holds(snapshot: Snapshot, dataset: str, run_id: str) -> bool:
     info = snapshot.info
-    return info is not None and info.run_id == run_id and dataset in (snapshot.dataset, *info.children)
+    if info is None or run_id not in (info.run_id, *info.absorbed):
+        return False
+    return dataset in (snapshot.dataset, *info.children)
 
 
 def _has_rows(path: Path) -> bool:
