@@ -17,6 +17,7 @@ from lake_parquet.errors import LakeError
 from lake_parquet.family import Family
 from lake_parquet.files import locked, make_folder, place_below, try_lock
 from lake_parquet.journal import SEGMENT, Journal, StagedFamily, read_journal, remove_all_but, write_journal
+from lake_parquet.merge import height_of
 from lake_parquet.policy import StreamFacts
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import ROW
@@ -83,7 +84,7 @@ class DeadRows:
 
     def height(self, dataset: str) -> int:
         """The rows of a dataset."""
-        return sum(int(one.select(pl.len()).collect().item()) for one in self.segments(dataset))
+        return sum(map(height_of, self.segments(dataset)))
 
 
 def waiting_rows(
@@ -228,7 +229,7 @@ def _holds(snapshot: Snapshot, dataset: str, run_id: str) -> bool:
 
 def _has_rows(path: Path) -> bool:
     try:
-        return bool(pl.scan_ipc(path).select(pl.len()).collect().item())
+        return height_of(pl.scan_ipc(path)) > 0
     except (OSError, pl.exceptions.PolarsError):  # the run died while it wrote this one
         return False
 

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from lake_parquet.column_types import drift
-from lake_parquet.merge import PER_RUN
+from lake_parquet.merge import PER_RUN, height_of
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.widen import unite, written
 
@@ -58,7 +58,7 @@ class Diff:
         totals = {"added": 0, "changed": 0, "deleted": 0}
         for part in self._parts():
             for what in totals:
-                totals[what] += int(part[what].select(pl.len()).collect(engine="streaming").item())
+                totals[what] += height_of(part[what])
         return totals
 
     def sample(self, rows: int) -> dict[str, list[dict[str, Any]]]:

@@ -93,7 +93,7 @@ def merge_stream(previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame], rul
     doubled = 0
     if rule.keys and rule.replaces:
         doubled = touched.height - touched.n_unique(list(rule.keys))
-    if doubled:  # rarely: to find the last ones takes ten times as long as to count
+    if doubled:  # rarely: to find the last ones takes far longer than to count
         touched = touched.unique(list(rule.keys), keep="last", maintain_order=True)
         notes.append(note_of_doubled(doubled))
         rows = rows.join(touched.lazy().select(ROW), on=ROW, how="semi")

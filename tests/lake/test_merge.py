@@ -14,14 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake_parquet import family_merge, large_merge, paths
-from lake_parquet.family import Family, Member
-from lake_parquet.footer import Owner
+from lake_parquet import family_merge, large_merge
 from lake_parquet.large_merge import Side
 from lake_parquet.merge import Merged, Rule
-from lake_parquet.policy import StreamFacts
 from lake_parquet.runs import DatasetSummary
-from lake_parquet.staging import Staging
 from tests.lake.writer import ITEMS, Writer, frame
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -272,13 +268,7 @@ def test_rows_are_merged_in_parts_only_where_they_are_many_whichever_run_staged_
     writer.upsert(frame([{"id": 1}], schema), frame([{"id": 2}], schema, 2), items=[items[:2], items[2:]])
     assert merged == [[2, 3]]
 
-    stream, owner = Member("orders", Owner("orders"), ("id",), rows_read=3), Owner("orders")
-    facts = StreamFacts(owner=owner, keys=("id",), proof="open", incremental=True, load_method="upsert")
-    left = Staging(tmp_path, paths.run_id(NOW, "dead00"))
-    for first in (1, 3):
-        left.append("orders", frame([{"id": first}, {"id": first + 1}][: 4 - first], schema, first))
-    left.keep([(Family(stream), facts)])
-    left.close()
+    writer.leave(frame([{"id": 1}, {"id": 2}], schema), frame([{"id": 3}], schema, 3))
     writer.upsert(frame([{"id": 1}], schema))
     assert merged == [[2, 3], [3]]
     assert sorted(row["id"] for row in writer.rows()) == [1, 2, 3]

@@ -70,6 +70,17 @@ class Writer:
         """Runs once, as an incremental stream with keys."""
         return self.write(frames, load_method="upsert", **more)
 
+    def leave(self, *frames: pl.DataFrame) -> Path:
+        """Dies with rows of an incremental stream kept in staging; returns the run's folder there."""
+        self.runs += 1
+        owner, run = Owner("orders"), paths.run_id(self.clock or datetime.now(UTC), f"{self.runs:06x}")
+        staging = Staging(self.lake.store.workplace, run)
+        stream = self._member(staging, "orders", frames, ("id",), owner)
+        facts = StreamFacts(owner=owner, keys=("id",), proof="open", incremental=True, load_method="upsert")
+        staging.keep([(Family(stream), facts)])
+        staging.close()
+        return staging.folder
+
     def rows(self, dataset: str = "orders") -> list[dict[str, Any]]:
         """The latest rows."""
         return self.lake.latest(dataset).collect().to_dicts()

@@ -262,7 +262,6 @@ def test_streams_without_a_map_stay_bytes_and_bad_lines_of_mapped_ones_name_thei
 
 
 def test_faker_makes_the_same_values_of_the_same_seed(place: Place) -> None:
-    pytest.importorskip("faker", reason="an extra of the target")
     maps = {"users": {"email": "fake.email()"}}
     for source in ("a", "b"):
         config = {"seed": 7, "locale": ["de_DE"]}

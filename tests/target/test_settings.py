@@ -410,7 +410,6 @@ def test_stream_map_config_is_what_expressions_call_config(place: Place) -> None
 
 
 def test_faker_config_seeds_what_expressions_make_up(place: Place) -> None:
-    pytest.importorskip("faker", reason="an extra of the target")
     for source, seed in (("a", 1), ("b", 1), ("c", 2)):
         maps = {"s": {"n": "fake.name()"}}
         place.good(HEAD, ONE, stream_maps=maps, faker_config={"seed": seed}, source=source)
