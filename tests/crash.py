@@ -2,8 +2,8 @@
 
     python -m tests.crash [--seeds 100000] [--rounds 50] [--every 1] [--jobs 2] [--page docs/reliability.md]
 
-Each part prints a line; `--page` gets all of them. `--every 4` puts errors, signals and power
-cuts into each fourth call only; SIGKILL comes at every call.
+Each part prints a line; `--page` gets all of them. `--every 4` puts signals and power cuts into
+each fourth call only; SIGKILL and errors come at every call.
 The exit code is 1 where a promise was broken, or a mutant got away.
 """
 
@@ -39,7 +39,7 @@ def main() -> None:
     asked = parser.parse_args()
     work = simulated(asked.seeds)
     if shutil.which("strace"):
-        work += [partial(do, part) for part in parts(asked.every, kills=1)]
+        work += [partial(do, part) for part in parts(asked.every, ends=1)]
     found = []
     for one in chain(crowded(asked.rounds), at_once(work, asked.jobs)):
         found.append(one)

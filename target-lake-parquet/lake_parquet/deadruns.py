@@ -141,10 +141,13 @@ def _open(folder: Path) -> DeadRun | None:
         return None
     if journal is None or lock is None:
         return None
-    again = read_journal(folder)  # before the lock was ours, another may have settled some of it
-    if again is None:
-        os.close(lock)
-        return None
+    with ExitStack() as held:
+        # whatever fails: a lock that stays with this process makes the run look alive, and its rows come late
+        held.callback(os.close, lock)
+        again = read_journal(folder)  # before the lock was ours, another may have settled some of it
+        if again is None:
+            return None
+        held.pop_all()
     return DeadRun(folder, lock, again)
 
 
@@ -154,32 +157,38 @@ def sweep(store: Store) -> list[str]:
     A live run holds its folder's lock. Rows of streams that no journal names, full tables among them, are
     copied to `.incomplete`, unless the run had published them: someone may want to look at them.
     """
-    root, told = store.workplace, []
-    for folder in _folders(root / paths.STAGING):
+    staging = store.workplace / paths.STAGING
+    told: list[str] = []
+    for folder in _folders(staging):
         # a run that starts holds this lock until it holds its folder's
-        with contextlib.suppress(OSError), locked(root / paths.STAGING_LOCK):
+        with contextlib.suppress(OSError), locked(store.workplace / paths.STAGING_LOCK):
             lock = try_lock(folder / "lock")
-            if lock is None:
-                continue
-            journal = read_journal(folder)
-            moved = _set_aside(store, folder, journal)
-            for unfinished in (root / paths.RUNS).glob(f".{folder.name}.json.*"):
-                unfinished.unlink(missing_ok=True)  # it died while it wrote its record
-            if journal is None or not journal.families:
-                shutil.rmtree(folder, ignore_errors=True)
-            else:
-                remove_all_but(folder, journal)
-            os.close(lock)
-            if moved:
-                told.append(
-                    f"The dead run {folder.name} left rows of {', '.join(moved)}: they are kept in "
-                    f"{paths.INCOMPLETE}/{folder.name}."
-                )
-            elif journal is None or not journal.families:
-                told.append(
-                    f"Removed what the dead run {folder.name} left in staging; nothing printed rests on it."
-                )
+            if lock is not None:
+                try:
+                    told += filter(None, [_clear(store, folder)])
+                finally:
+                    os.close(lock)
     return told
+
+
+def _clear(store: Store, folder: Path) -> str | None:
+    """Clears a dead run's folder, whose lock is ours; returns a sentence if there is something to tell."""
+    journal = read_journal(folder)
+    moved = _set_aside(store, folder, journal)
+    for unfinished in (store.workplace / paths.RUNS).glob(f".{folder.name}.json.*"):
+        unfinished.unlink(missing_ok=True)  # it died while it wrote its record
+    if journal is None or not journal.families:
+        shutil.rmtree(folder, ignore_errors=True)
+    else:
+        remove_all_but(folder, journal)
+    if moved:
+        return (
+            f"The dead run {folder.name} left rows of {', '.join(moved)}: they are kept in "
+            f"{paths.INCOMPLETE}/{folder.name}."
+        )
+    if journal is None or not journal.families:
+        return f"Removed what the dead run {folder.name} left in staging; nothing printed rests on it."
+    return None
 
 
 def _set_aside(store: Store, folder: Path, journal: Journal | None) -> list[str]:

@@ -30,10 +30,10 @@ class Part(NamedTuple):
     disk: str = ""
 
 
-def parts(every: int = 1, only: str | None = None, kills: int | None = None) -> list[Part]:
-    """All that there is to do, the longest first; SIGKILL at each `kills`th call, if that is given."""
+def parts(every: int = 1, only: str | None = None, ends: int | None = None) -> list[Part]:
+    """All that there is to do, the longest first; SIGKILL and errors at each `ends`th call, if given."""
     names = [only] if only else list(SCENARIOS)
-    steps = {"error": every, "kill": kills or every, "signal": every, "time": every, "deaf": every}
+    steps = {"error": ends or every, "kill": ends or every, "signal": every, "time": every, "deaf": every}
     found = [Part(kind, name, step) for kind, step in steps.items() for name in names]
     cuts = [Part("cut", name, every, disk) for disk in KINDS for name in names]
     found += cuts if not obstacle("ext4") else []

@@ -16,7 +16,8 @@ SEEN = [
 def test_figures_are_summed_by_kind_and_told_part_by_part() -> None:
     lines = told.table(SEEN, datetime(2026, 11, 23, tzinfo=UTC), every=6).splitlines()
     assert lines[0].startswith(
-        "Seen on 23 November 2026 by `make crash-test`, faults at one call in 6, SIGKILL at every call; "
+        "Seen on 23 November 2026 by `make crash-test`, faults at one call in 6, "
+        "SIGKILL and errors at every call; "
     )
     assert [line for line in lines[1:] if line.startswith("| ") and "---" not in line] == [
         "| kind | tried | promises broken |",

@@ -28,7 +28,7 @@ class Told(NamedTuple):
 def table(told: Sequence[Told], now: datetime, every: int) -> str:
     """The figures as Markdown: sums by kind, then part by part."""
     machine = f"{platform.system()} {platform.release().split('-')[0]}, {os.cpu_count()} cores"
-    calls = "every call" if every == 1 else f"one call in {every}, SIGKILL at every call"
+    calls = "every call" if every == 1 else f"one call in {every}, SIGKILL and errors at every call"
     python = f"Python {platform.python_version()}"
     lines = [f"Seen on {now:%d %B %Y} by `make crash-test`, faults at {calls}; {machine}, {python}."]
     lines += ["", "| kind | tried | promises broken |", "| --- | --- | --- |"]

@@ -2,15 +2,18 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NoReturn
 
 import polars as pl
 import pytest
 
 from lake_parquet import deadruns, paths
+from lake_parquet.errors import LakeError
 from lake_parquet.journal import read_journal
 from tests.lake.writer import Writer, frame
 
 SCHEMA = {"id": pl.Int64}
+ROW_OF_TEXT = {"id": pl.Int64, "at": pl.String}
 
 
 class Died(BaseException):
@@ -41,3 +44,30 @@ def test_a_run_that_dies_while_it_clears_away_merged_rows_leaves_no_journal_that
     assert sorted(row["id"] for row in writer.rows()) == [1, 2, 11, 12]
     assert list((tmp_path / paths.STAGING).glob("*/")) == []
     assert not (tmp_path / paths.INCOMPLETE).exists()
+
+
+@pytest.mark.parametrize("late", ["its journal", "the folder of runs"])
+def test_rows_that_could_not_be_looked_at_once_are_still_merged_before_newer_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, late: str
+) -> None:
+    """A lock that stayed with the process made it pass the dead run over; a later run put its rows on top."""
+    writer = Writer(tmp_path)
+    folder = writer.leave(frame([{"id": 1, "at": "old"}], ROW_OF_TEXT))
+    with monkeypatch.context() as patched:
+        if late == "its journal":
+            found = iter([read_journal(folder)])
+            patched.setattr(deadruns, "read_journal", lambda _: next(found, None) or fail(LakeError("EIO")))
+            with pytest.raises(LakeError):
+                list(deadruns.dead_runs(tmp_path))
+        else:
+            patched.setattr(deadruns, "_set_aside", lambda *_: fail(OSError("EIO")))
+            deadruns.sweep(writer.lake.store)
+
+    writer.upsert(frame([{"id": 1, "at": "new"}], ROW_OF_TEXT))
+
+    assert writer.rows() == [{"id": 1, "at": "new"}]
+    assert list((tmp_path / paths.STAGING).glob("*/")) == []
+
+
+def fail(error: Exception) -> NoReturn:
+    raise error
