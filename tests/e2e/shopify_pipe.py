@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from lake_parquet import Lake
@@ -86,12 +87,14 @@ class Pipe:
     ) -> Counter[str]:
         """Count requests by what became of them, and kill the tap at one of them."""
         made: Counter[str] = Counter()
+        one_by_one = Lock()
 
         def watch(now: str) -> None:
-            made[now] += 1
-            if now == stage and made[now] == kill_at:
-                os.kill(reader.pid, signal.SIGKILL)
-                meanwhile()
+            with one_by_one:
+                made[now] += 1
+                if now == stage and made[now] == kill_at:
+                    os.kill(reader.pid, signal.SIGKILL)
+                    meanwhile()
 
         for shop in self.shops:
             shop.watch = watch

@@ -101,7 +101,8 @@ def test_cursors_that_go_round_end_the_run(shop: ShopifyServer, config: dict[str
     with pytest.raises(ApiError, match=r"Stream customers: .* a second time"):
         read(config, streams=("customers",))
 
-    assert len(shop.requests) <= fault.length + 4  # whether the shop answers at all, too
+    # Whether the shop answers at all, too; and a read that seems long goes on in two places at once.
+    assert len(shop.requests) <= 2 * (fault.length + 4)
 
 
 def test_more_pages_without_a_cursor_end_the_run(shop: ShopifyServer, config: dict[str, Any]) -> None:

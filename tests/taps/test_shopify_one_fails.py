@@ -132,10 +132,10 @@ def test_an_answer_that_our_code_does_not_understand(
     """A fault of the tap's: it is told as one, without a word of what the record held."""
     records = ShopifyStream.records
 
-    def strange(self: ShopifyStream, rows: list[dict[str, Any]]) -> Any:
+    def strange(self: ShopifyStream, rows: list[dict[str, Any]], **asked: Any) -> Any:
         if self.name in {"customers", "orders"}:
             raise KeyError("jane@example.com")
-        return records(self, rows)
+        return records(self, rows, **asked)
 
     monkeypatch.setattr(ShopifyStream, "records", strange)
 

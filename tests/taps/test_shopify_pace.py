@@ -12,6 +12,7 @@ from singer_sdk.singerlib import Catalog
 import tap_shopify
 from tap_common.errors import ApiError
 from tap_common.http import JsonApi
+from tap_shopify import windows
 from tap_shopify.client import ShopifyClient
 from tap_shopify.cost import LARGEST_PAGE, MAX_QUERY_COST, SIZES, Price
 from tap_shopify.graphql import Query
@@ -172,8 +173,9 @@ def sizes(shop: ShopifyServer, root: str) -> list[int]:
     "fault", [Fault.status(502), Fault.cut("body"), Fault.internal_error()], ids=["502", "cut", "internal"]
 )
 def test_a_page_that_breaks_the_server_becomes_smaller_and_grows_again(
-    shop: ShopifyServer, config: dict[str, Any], fault: Fault
+    shop: ShopifyServer, config: dict[str, Any], fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(windows, "LONG", 100)  # one page after the other
     shop.faults.add(fault, times=2, root="customers")
 
     rows = read({**config, "page_size": 8}, streams=("customers",)).rows("customers")
@@ -182,7 +184,10 @@ def test_a_page_that_breaks_the_server_becomes_smaller_and_grows_again(
     assert sizes(shop, "customers") == [8, 4, 2, 2, 2, 4, 4, 4, 8]
 
 
-def test_a_429_is_no_reason_for_smaller_pages(shop: ShopifyServer, config: dict[str, Any]) -> None:
+def test_a_429_is_no_reason_for_smaller_pages(
+    shop: ShopifyServer, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "LONG", 100)
     shop.faults.add(Fault.status(429, retry_after=0.01), times=2, root="customers")
 
     read({**config, "page_size": 8}, streams=("customers",))
@@ -223,3 +228,40 @@ def test_a_query_that_is_too_dear_is_never_sent_again_as_it_is(
         read(config, streams=("customers",))
 
     assert sizes(shop, "customers") == [250, 125, 62, 31, 15, 7, 3, 1]
+
+
+def test_pages_that_fail_at_once_halve_the_page_once() -> None:
+    text = Query((files(tap_shopify) / "queries" / "customers.graphql").read_text(encoding="utf-8")).text
+    pace = Pace()
+    sent = pace.fitted(text, {})
+
+    for _ in range(3):
+        pace.failed(text, sent)
+
+    assert pace.fitted(text, {})["first"] == sent["first"] // 2
+
+
+def test_what_is_under_way_is_not_spent_twice() -> None:
+    now = [0.0]
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+
+    text = Query((files(tap_shopify) / "queries" / "customers.graphql").read_text(encoding="utf-8")).text
+    pace = Pace(clock=lambda: now[0], sleep=sleep)
+    asked = {"first": 10}
+    points = Price(text).points(asked)
+    pace.bucket.learn(
+        {"maximumAvailable": 4.0 * points, "currentlyAvailable": 3.0 * points, "restoreRate": 10.0}
+    )
+
+    assert pace.room(text) == 0, "nothing is known of what it asks for"
+    with pace.turn(text, asked):
+        assert pace.room(text) == 0, "half of the bucket, less one"
+        with pace.turn(text, asked), pace.turn(text, asked):
+            assert waits == []
+            with pace.turn(text, asked):
+                assert waits == [pytest.approx(points / 10 + MARGIN)]
+    assert pace.room(text) == 2, "all of it is there again but what half of it needs"

@@ -10,8 +10,9 @@ from __future__ import annotations
 import itertools
 import random
 import re
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from hypothesis import given, settings
@@ -19,8 +20,10 @@ from hypothesis import strategies as st
 
 from tap_common.errors import ApiError
 from tap_common.progress import Progress, text_of
+from tap_shopify import walk as walk_module
 from tap_shopify import windows as windows_module
-from tap_shopify.windows import Windows, condition
+from tap_shopify.walk import Fetched, condition
+from tap_shopify.windows import Windows
 
 OPENED = datetime(2026, 1, 1, tzinfo=UTC)
 Row = dict[str, Any]
@@ -38,9 +41,13 @@ class Shop:
         self.index: dict[str, datetime] = {}
         self.changes: list[tuple[datetime, str]] = []
         for number in range(rows):
-            self.change(f"r{number}", OPENED + timedelta(seconds=self.random.choice([0, 5, 9, 3_000_000])))
+            age = self.random.choice(
+                [40 * 86_400, self.random.randrange(40 * 86_400), self.random.randrange(9)]
+            )
+            self.change(f"r{number}", self.now - timedelta(seconds=age))
         self.learn(everything=True)
         self.requests = 0
+        self.room = 0
 
     def change(self, gid: str, moment: datetime) -> None:
         self.rows[gid] = moment
@@ -52,7 +59,7 @@ class Shop:
         self.changes = [change for change in self.changes if change not in known]
         self.index |= {gid: moment for moment, gid in known}
 
-    def fetch(self, variables: Row) -> Row:
+    def fetch(self, variables: Row) -> Fetched:
         self.requests += 1
         self.now += timedelta(seconds=self.random.choice([0, 1, 2]))
         self.learn()
@@ -65,13 +72,10 @@ class Shop:
         after = tuple((variables["after"] or "|").split("|"))
         later = sorted(pair for pair in found if variables["after"] is None or pair > after)
         page = later[: self.page]
-        return {
-            "nodes": [{"id": gid, "updated_at": text_of(self.rows[gid])} for _, gid in page],
-            "pageInfo": {
-                "hasNextPage": len(later) > len(page),
-                "endCursor": "|".join(page[-1]) if page else None,
-            },
-        }
+        return Fetched(
+            [{"id": gid, "updated_at": text_of(self.rows[gid])} for _, gid in page],
+            {"hasNextPage": len(later) > len(page), "endCursor": "|".join(page[-1]) if page else None},
+        )
 
     def windows(self) -> Windows:
         return Windows(
@@ -81,7 +85,51 @@ class Shop:
             field="updated_at",
             is_sorted=self.is_sorted,
             opened=OPENED,
+            room=lambda: self.room,
         )
+
+
+class WorkersOf:
+    """Stands for the class `Workers`, and is called as it is."""
+
+    def __init__(self, lot: random.Random) -> None:
+        self.lot = lot
+
+    def __getitem__(self, _: object) -> Callable[[], Turns]:
+        return lambda: Turns(self.lot)
+
+
+class Turns:
+    """Workers whose threads take turns by lot: any order in which pages are fetched and then handed on."""
+
+    def __init__(self, lot: random.Random) -> None:
+        self.lot = lot
+        self.drawn: list[tuple[Any, Iterator[Any]]] = []
+        self.ready: list[tuple[Any, Any]] = []
+        self.running = 0
+
+    def start(self, key: Any, items: Iterator[Any]) -> None:
+        self.drawn.append((key, items))
+        self.running += 1
+
+    def results(self) -> Iterator[tuple[Any, Any]]:
+        while self.running:
+            if self.drawn and (not self.ready or self.lot.random() < 0.5):
+                key, items = self.lot.choice(self.drawn)
+                item = next(items, None)
+                if item is None:
+                    self.drawn.remove((key, items))
+                self.ready.append((key, item))
+            else:
+                key, item = self.ready.pop(0)
+                self.running -= item is None
+                yield key, item
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 def run(shop: Shop, bookmark: str | None, printed: dict[str, str], pages: int | None) -> str | None:
@@ -99,23 +147,36 @@ def run(shop: Shop, bookmark: str | None, printed: dict[str, str], pages: int | 
 
 @settings(deadline=None)
 @given(
-    rows=st.integers(0, 25),
+    rows=st.integers(0, 40),
     lag=st.integers(0, 8),
     page=st.integers(1, 4),
     is_sorted=st.booleans(),
     walk=st.sampled_from([6, 9, 25_000]),
     deaths=st.lists(st.none() | st.integers(1, 12), max_size=4),
+    room=st.integers(0, 3),
     seed=st.integers(0, 1_000_000),
 )
-def test_nothing_is_lost_in_any_history(
-    rows: int, lag: int, page: int, *, is_sorted: bool, walk: int, deaths: list[int | None], seed: int
+def test_nothing_is_lost_in_any_history(  # noqa: PLR0913 - what a history is made of
+    rows: int,
+    lag: int,
+    page: int,
+    *,
+    is_sorted: bool,
+    walk: int,
+    deaths: list[int | None],
+    room: int,
+    seed: int,
 ) -> None:
     shop = Shop(rows, lag, page, is_sorted=is_sorted, seed=seed)
+    shop.room = room
     printed: dict[str, str] = {}
     bookmark: str | None = None
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(windows_module, "LARGEST_PAGE", page)
-        patch.setattr(Windows, "longest_walk", walk)
+        patch.setattr(walk_module, "LARGEST_PAGE", page)
+        patch.setattr(walk_module, "LONGEST_WALK", walk)
+        patch.setattr(windows_module, "AT_ONCE", room + 1)
+        patch.setattr(windows_module, "LONG", 1)
+        patch.setattr(windows_module, "Workers", WorkersOf(shop.random))
         try:
             for pages in deaths:
                 bookmark = run(shop, bookmark, printed, pages)
@@ -138,8 +199,8 @@ def test_a_read_longer_than_shopify_pages_is_split_and_whole(
     for number in range(1000):
         shop.change(f"r{number:04}", OPENED + timedelta(minutes=50 * number))
     shop.learn(everything=True)
-    monkeypatch.setattr(Windows, "longest_walk", 100)
-    monkeypatch.setattr(windows_module, "LARGEST_PAGE", 10)
+    monkeypatch.setattr(walk_module, "LONGEST_WALK", 100)
+    monkeypatch.setattr(walk_module, "LARGEST_PAGE", 10)
     windows = shop.windows()
 
     rows = [row["id"] for page in windows.read(None) for row in page.rows]
@@ -157,7 +218,7 @@ def test_a_list_that_ends_where_shopify_stops_to_page_is_an_error(
     for number in range(100):
         shop.change(f"r{number:04}", OPENED)
     shop.learn(everything=True)
-    monkeypatch.setattr(Windows, "longest_walk", 100)
+    monkeypatch.setattr(walk_module, "LONGEST_WALK", 100)
 
     with pytest.raises(ApiError, match="ended after exactly 100 objects"):
         list(shop.windows().read(None))

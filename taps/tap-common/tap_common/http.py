@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -39,7 +41,7 @@ class Reply:
 
 
 class JsonApi:
-    """One API on one origin.
+    """One API on one origin; several threads may ask it at once.
 
     `retry_base` is the first wait in seconds; tests lower it.
     """
@@ -53,15 +55,14 @@ class JsonApi:
         self.tries = tries
         self.has_told = False
         """Whether a reply has told the server's clock."""
-        self._told, self._told_at = datetime.now(UTC), time.monotonic()
-        self._session = requests.Session()
-        self._session.headers.update(headers)
-        if urlsplit(origin).hostname in LOOPBACK:
-            self._session.trust_env = False  # a proxy cannot reach this machine's own servers
+        self._clock = datetime.now(UTC), time.monotonic()
+        self._headers = headers
+        self._idle: deque[requests.Session] = deque()
 
     def now(self) -> datetime:
         """Return the server's clock as its replies tell it; this machine's where they do not."""
-        return self._told + timedelta(seconds=time.monotonic() - self._told_at)
+        told, told_at = self._clock
+        return told + timedelta(seconds=time.monotonic() - told_at)
 
     def retry(self, call: Callable[[], T], tries: int | None = None) -> T:
         """Return what the call returns, asking again where that may help.
@@ -87,18 +88,34 @@ class JsonApi:
         """Send a form once and return the reply, as `post` does."""
         return self._send(path, urlencode(fields).encode(), "application/x-www-form-urlencoded", what, {})
 
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[requests.Session]:
+        """Lend a session to one thread at a time: nothing says that several may share one."""
+        try:
+            session = self._idle.pop()
+        except IndexError:
+            session = requests.Session()
+            session.headers.update(self._headers)
+            if urlsplit(self.origin).hostname in LOOPBACK:
+                session.trust_env = False  # a proxy cannot reach this machine's own servers
+        try:
+            yield session
+        finally:
+            self._idle.append(session)
+
     def _send(self, path: str, data: bytes, kind: str, what: str, headers: Mapping[str, str]) -> Reply:
         where = f"{what}: {self.origin}"
         try:
             # `content` reads the whole body here: a connection cut in the middle is seen as such.
-            response = self._session.post(
-                self.origin + path,
-                data=data,
-                headers={"Content-Type": kind, **headers},
-                timeout=(self.connect_timeout, self.read_timeout),
-                allow_redirects=False,  # custom auth headers would follow to another host
-            )
-            content = response.content
+            with self._session() as session:
+                response = session.post(
+                    self.origin + path,
+                    data=data,
+                    headers={"Content-Type": kind, **headers},
+                    timeout=(self.connect_timeout, self.read_timeout),
+                    allow_redirects=False,  # custom auth headers would follow to another host
+                )
+                content = response.content
         except requests.exceptions.SSLError as error:
             raise ApiError(f"{what}: no safe connection to {self.origin}: {foreign(error)}") from error
         except requests.exceptions.Timeout as error:
@@ -111,7 +128,7 @@ class JsonApi:
         except requests.exceptions.RequestException as error:
             raise ApiError(f"{where} cannot be asked: {foreign(error)}") from error
         if (moment := http_date(response.headers.get("Date"))) is not None:
-            self._told, self._told_at, self.has_told = moment, time.monotonic(), True
+            self._clock, self.has_told = (moment, time.monotonic()), True
         return _judge(response, content, where)
 
 

@@ -32,6 +32,10 @@ class Progress:
         """The last bookmark given away."""
         self._newest: str | None = None
 
+    def apart(self) -> Progress:
+        """Return the progress of a part of this read, which comes sorted by itself."""
+        return Progress(self.what, self.started_at, self.started_at - self.settled_at)
+
     def note(self, keys: Iterable[str]) -> None:
         """Take in the timestamps of rows that were read, in any order."""
         self._newest = max([*keys, *([self._newest] if self._newest else [])], default=None)

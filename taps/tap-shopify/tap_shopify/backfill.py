@@ -25,7 +25,8 @@ from tap_shopify.bulk import BulkOperations, NoSlotError, Operation
 from tap_shopify.bulk_query import BulkQuery, UnfitError
 from tap_shopify.graphql import Query
 from tap_shopify.jsonl import objects
-from tap_shopify.windows import Windows, condition
+from tap_shopify.walk import Whole, condition
+from tap_shopify.windows import Windows
 
 IN_STATE = "bulk_operation"
 WORTH = 1_000
@@ -54,6 +55,7 @@ class Backfill:
         allowed: asks for a row under a search, and returns the query as Shopify answers it to this app.
         operations: the shop's bulk operations.
         windows: the paged read, which also keeps count of what was read.
+        whole: makes records of objects.
         memory: the part of the state that is this read's own.
         save: prints the state.
         count: counts the objects under a filter, and tells whether that is exact; None where Shopify cannot.
@@ -68,6 +70,7 @@ class Backfill:
         allowed: Callable[[str | None], Query],
         operations: BulkOperations,
         windows: Windows,
+        whole: Whole,
         memory: MutableMapping[str, Any],
         save: Callable[[], None],
         count: Callable[[str | None], tuple[int, bool]] | None,
@@ -77,6 +80,7 @@ class Backfill:
         self.what = windows.what
         self.operations = operations
         self.windows = windows
+        self.whole = whole
         self.memory = memory
         self.save = save
         self.count = count
@@ -156,7 +160,7 @@ class Backfill:
         read = 0
         for nodes in self._nodes(operation.url, operation):
             read += len(nodes)
-            yield Page(self.windows.take(nodes))
+            yield from map(Page, self.whole(self.windows.take(nodes)))
         logger.info("%s: %d objects came by bulk operation.", self.what, read)
         if self.windows.field is None:
             return Rest(is_nothing=True)
@@ -182,7 +186,7 @@ class Backfill:
                 if key < last:
                     raise ApiError(f"It ended as {said}, and its partial data is not sorted.")
                 last = key
-            yield Page(self.windows.take(nodes))
+            yield from map(Page, self.whole(self.windows.take(nodes)))
         logger.warning("%s: bulk operation ended as %s; read on from its partial data.", self.what, said)
         yield Page([], last or None)
         return Rest(since=datetime.fromisoformat(last)) if last else rest

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -68,7 +69,7 @@ class Shop:
 
 
 class ShopifyClient:
-    """Sends GraphQL documents to one shop and returns their data."""
+    """Sends GraphQL documents to one shop and returns their data; several threads may at once."""
 
     longest_throttle = 40
 
@@ -79,6 +80,7 @@ class ShopifyClient:
         self.path = f"/admin/api/{version}/graphql.json"
         self.pace = pace or Pace()
         self._told: set[str] = set()
+        self._lock = threading.Lock()
 
     @cached_property
     def shop(self) -> Shop:
@@ -106,6 +108,10 @@ class ShopifyClient:
             scopes=frozenset(scope["handle"] for scope in installed.get("access_scopes") or ()),
         )
 
+    def room(self, query: str) -> int:
+        """Return how many more requests with this document the shop's bucket has points to spare for."""
+        return self.pace.room(query)
+
     def now(self) -> datetime:
         """Return the time by the shop's clock."""
         return self.api.now()
@@ -131,13 +137,13 @@ class ShopifyClient:
         def attempt() -> Any:  # noqa: ANN401
             nonlocal sent
             sent = self.pace.fitted(query, variables)
-            self.pace.wait(query, sent)
             try:
-                reply = self._send({"query": query, "variables": sent}, what)
-                return self._read(reply, query, sent, what)
+                with self.pace.turn(query, sent):
+                    reply = self._send({"query": query, "variables": sent}, what)
+                    return self._read(reply, query, sent, what)
             except RetryableError as error:
                 if error.heavy:
-                    self.pace.failed(query)
+                    self.pace.failed(query, sent)
                 raise
 
         for times in range(self.longest_throttle):
@@ -159,10 +165,14 @@ class ShopifyClient:
     def _send(self, body: object, what: str) -> Reply:
         """Send with the token of the moment; one that has just run out is replaced once."""
         for is_last in (False, True):
-            token = self.tokens.current()
+            with self._lock:
+                token = self.tokens.current()
             reply = self.api.post(self.path, body, what, {"X-Shopify-Access-Token": token})
-            if reply.status != UNAUTHORIZED or is_last or not self.tokens.renew(token):
+            if reply.status != UNAUTHORIZED or is_last:
                 break
+            with self._lock:
+                if not self.tokens.renew(token):
+                    break
         return reply
 
     def _read(self, reply: Reply, query: str, sent: Mapping[str, Any], what: str) -> Any:  # noqa: ANN401

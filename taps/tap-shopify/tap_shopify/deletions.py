@@ -22,6 +22,7 @@ from tap_common.progress import Progress, text_of
 from tap_shopify.client import QUERIES, ShopifyClient
 from tap_shopify.errors import DeniedError
 from tap_shopify.graphql import Query
+from tap_shopify.walk import Fetched
 from tap_shopify.windows import Windows
 
 IN_STATE = "deletions_told_until"
@@ -108,11 +109,11 @@ class Deletions:
             opened=None,
         )
 
-    def _page(self, variables: Row) -> Row:
+    def _page(self, variables: Row) -> Fetched:
         page = self.query.page(self.client.execute(self.query.text, variables, f"{self.what}, deletions"))
         if page is None:
             raise ApiError(f"{self.what}: Shopify's answer holds no events. Run again with the last state.")
-        return page
+        return Fetched(page["nodes"], page["pageInfo"])
 
     def _gone(self, events: list[Row], subject: str) -> list[Deletion]:
         """Return what the events tell of, without what is there all the same."""

@@ -6,8 +6,10 @@ and the bucket refills at a steady rate. Source: Shopify, "GraphQL Admin API: ra
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,13 +43,20 @@ class Bucket:
         self._rate = float(status["restoreRate"])
         self._as_of = self._clock()
 
-    def missing(self, points: float) -> float:
-        """Return the seconds until the bucket holds so many points; 0 while nothing is known of it."""
+    def held(self) -> float:
+        """Return the points that it holds by now."""
+        return min(self.most, self._available + (self._clock() - self._as_of) * self._rate)
+
+    def missing(self, points: float, claimed: float = 0.0) -> float:
+        """Return the seconds until it holds so many points besides claimed ones; 0 while nothing is known."""
         if not self._rate:
             return 0.0
-        held = min(self.most, self._available + (self._clock() - self._as_of) * self._rate)
-        short = min(points, self.most) - held
+        short = min(points, self.most) + claimed - self.held()
         return short / self._rate + MARGIN if short > 0 else 0.0
+
+    def spare(self, claimed: float) -> float:
+        """Return what it holds besides claimed points in its upper half; 0 while nothing is known."""
+        return max(self.held() - self.most / 2 - claimed, 0.0) if self._rate else 0.0
 
 
 @dataclass
@@ -57,10 +66,12 @@ class Asked:
     price: Price
     most: int
     good: int = 0
+    points: float = 0.0
+    """What was asked for last."""
 
-    def failed(self) -> None:
-        """Ask for half as much from now on."""
-        self.most = max(1, self.most // 2)
+    def failed(self, rows: int | None = None) -> None:
+        """Ask from now on for half as much as failed; several pages that failed at once count as one."""
+        self.most = max(1, min(self.most, (rows or self.most) // 2))
         self.good = 0
 
     def worked(self, ceiling: int) -> None:
@@ -72,17 +83,24 @@ class Asked:
 
 
 class Pace:
-    """Sizes and times every request to one shop, so that its bucket is used up and never overdrawn."""
+    """Sizes and times every request to one shop, so that its bucket is used up and never overdrawn.
+
+    Several threads may ask at once. What is under way is counted as if the bucket still held its points: a
+    reply does not tell which of the others it knew of.
+    """
 
     def __init__(
         self,
         page_size: int = LARGEST_PAGE,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         self.bucket = Bucket(clock)
         self._page_size = page_size
-        self._sleep = sleep
+        self._changed = threading.Condition()
+        self._claimed = 0.0
+        self._await = sleep or self._changed.wait
+        self._sleep = sleep or time.sleep
         self._documents: dict[str, Asked] = {}
         self._limit: float = MAX_QUERY_COST
 
@@ -98,10 +116,27 @@ class Pace:
         affordable = asked.price.most_rows(variables, min(self._limit, self.bucket.most))
         return {**variables, "first": min(affordable, asked.most, variables.get("first", LARGEST_PAGE))}
 
-    def wait(self, text: str, variables: Mapping[str, Any]) -> None:
-        """Sleep until the bucket holds what this request asks for, and no longer."""
-        if (seconds := self.bucket.missing(self._asked(text).price.points(variables))) > 0:
-            self._sleep(seconds)
+    @contextlib.contextmanager
+    def turn(self, text: str, variables: Mapping[str, Any]) -> Iterator[None]:
+        """Sleep until the bucket holds what this request asks for, and no longer; it is claimed inside."""
+        with self._changed:
+            asked = self._asked(text)
+            points = asked.points = asked.price.points(variables)
+            while (seconds := self.bucket.missing(points, self._claimed)) > 0:
+                self._await(seconds)
+            self._claimed += points
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._claimed -= points
+                self._changed.notify_all()
+
+    def room(self, text: str) -> int:
+        """Return how many more requests like this document's last would leave half of the bucket."""
+        with self._changed:
+            points = self._asked(text).points
+            return int(self.bucket.spare(self._claimed) // points) if points else 0
 
     def throttled(self, text: str, variables: Mapping[str, Any], seconds: float) -> None:
         """Sleep some seconds where the bucket held enough: another limit than its own was hit.
@@ -115,14 +150,15 @@ class Pace:
         """Take over the `extensions.cost` of a reply, a THROTTLED one too."""
         if not cost:
             return
-        if requested := cost.get("requestedQueryCost"):
-            self._asked(text).price.correct(variables, float(requested))
-        if status := cost.get("throttleStatus"):
-            self.bucket.learn(status)
+        with self._changed:
+            if requested := cost.get("requestedQueryCost"):
+                self._asked(text).price.correct(variables, float(requested))
+            if status := cost.get("throttleStatus"):
+                self.bucket.learn(status)
 
-    def failed(self, text: str) -> None:
+    def failed(self, text: str, variables: Mapping[str, Any]) -> None:
         """Note that the server broke over a page of this document: a smaller one may pass."""
-        self._asked(text).failed()
+        self._asked(text).failed(variables.get("first"))
 
     def worked(self, text: str) -> None:
         """Note that a page of this document came."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.resources import files
+from threading import Lock
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -26,7 +28,8 @@ from tap_shopify.deletions import Deletion, Deletions
 from tap_shopify.errors import DeniedError
 from tap_shopify.graphql import WRITTEN_FOR, Query, Way
 from tap_shopify.rows import Level, Remainder, Remainders, Shape, newest, number_of
-from tap_shopify.windows import Windows, condition
+from tap_shopify.walk import Fetched, condition
+from tap_shopify.windows import Windows
 
 if TYPE_CHECKING:
     from tap_shopify.tap import TapShopify
@@ -53,6 +56,16 @@ def without(schema: Mapping[str, Any], ways: Collection[Way]) -> dict[str, Any]:
         if not inside or (inner.get("items") or inner)["properties"]:
             left[name] = inner
     return {**schema, "properties": left}
+
+
+@dataclass(frozen=True)
+class Asking:
+    """What is asked for: the document, and what turns an object of its reply into a row."""
+
+    query: Query
+    shape: Shape
+    denied: frozenset[Way]
+    """Columns that Shopify denied in this read."""
 
 
 class ShopifyStream(CommonStream):
@@ -87,14 +100,11 @@ class ShopifyStream(CommonStream):
     """The root field that counts what the root connection holds: `ordersCount`; None where there is none."""
     schema: ClassVar[StreamSchema] = StreamSchema(SchemaDirectory(SCHEMAS))
     _tap: TapShopify
-    _denied: frozenset[Way] = frozenset()
-    """Columns that Shopify denied in this read."""
-    _search: str | None = None
-    """The search of the page that was read last: nested lists are searched by it, too."""
 
     def __init__(self, tap: TapShopify, hidden: Collection[Way] = ()) -> None:
         self.hidden = frozenset(hidden)
         """Columns that the token may not see, each the way to it from the root's rows."""
+        self._denying = Lock()
         super().__init__(tap)
         self.__dict__["schema"] = self._seen(self.schema)
 
@@ -125,11 +135,20 @@ class ShopifyStream(CommonStream):
         return f"Stream {self.name}" + (f" of {self.part['shop_domain']}" if self.part else "")
 
     @cached_property
-    def query(self) -> Query:
-        """The stream's document, `queries/<stream>.graphql`."""
+    def asking(self) -> Asking:
+        """What is asked for now."""
+        return self._asking_without(frozenset())
+
+    def _asking_without(self, denied: frozenset[Way]) -> Asking:
         source = QUERIES.joinpath(f"{self.name}.graphql").read_text(encoding="utf-8")
         version = self.config.get("api_version", WRITTEN_FOR)
-        return Query(source, version, self.hidden | self._unwanted | self._denied)
+        query = Query(source, version, self.hidden | self._unwanted | denied)
+        return Asking(query, Shape(query.columns, self.level.schema_of_root(self.schema)), denied)
+
+    @property
+    def query(self) -> Query:
+        """The stream's document, `queries/<stream>.graphql`."""
+        return self.asking.query
 
     @property
     def _unwanted(self) -> set[Way]:
@@ -144,20 +163,23 @@ class ShopifyStream(CommonStream):
         """Which rows of a page are this stream's."""
         return Level(self.rows_at, self.parent_columns, self.moved)
 
-    @cached_property
-    def shape(self) -> Shape:
-        """What turns an object of the reply into a row."""
-        return Shape(self.query.columns, self.level.schema_of_root(self.schema))
-
-    def records(self, rows: list[Row]) -> Iterator[list[Row]]:
+    def records(
+        self, rows: list[Row], asking: Asking | None = None, search: str | None = None
+    ) -> Iterator[list[Row]]:
         """Yield whole records of some objects at the root: reshaped, and what was cut fetched.
 
         What lies at `rows_at` is yielded as it comes, so that a parent with any number of rows fits.
+
+        Args:
+            rows: the objects, as they came.
+            asking: what was asked for; None: what is now.
+            search: the search they came by: nested lists are searched by it, too.
         """
+        shape = (asking or self.asking).shape
         left: list[Remainder] = []
         for row in rows:
-            self.shape.apply(row, left)
-        remainders = Remainders(self._tap.client.execute, self.name, self.found_by, self._search)
+            shape.apply(row, left)
+        remainders = Remainders(self._tap.client.execute, self.name, self.found_by, search)
         for still_left in remainders.rounds(left):
             if all(part.names == self.rows_at for part in still_left):
                 yield self.level.take(rows)
@@ -166,7 +188,7 @@ class ShopifyStream(CommonStream):
     def pages(self, since: datetime | None) -> Iterator[Page]:
         """Yield pages of whole rows."""
         client = self._tap.client
-        self._deny(frozenset())  # another shop may have approved of more
+        self.asking = self._asking_without(frozenset())  # another shop may have approved of more
         if sees_only_recent(self.name, client.shop.scopes, since, client.now()):
             logger.warning(
                 "%s: Shopify shows this token the orders of the last 60 days alone, and is silent "
@@ -175,8 +197,11 @@ class ShopifyStream(CommonStream):
             )
         deletions = self.deletions()
         windows = self.windows()
-        for page in self._nodes(windows, since):
-            yield from self._whole(page)
+        rest = Rest(since=since)
+        if self.config["bulk"] != "never":
+            rest = yield from self.backfill(windows).read(since)
+        if not rest.is_nothing:
+            yield from windows.read(rest.since)
         self._reconcile(windows, since)
         if deletions is not None:
             for gone in deletions.read():
@@ -201,15 +226,6 @@ class ShopifyStream(CommonStream):
         key = type(self).primary_keys[0]  # without the shop's column, which is added to every row
         return {key: number_of(deletion.gid), DELETED_AT: deletion.at}
 
-    def _whole(self, page: Page) -> Iterator[Page]:
-        """Yield the records of a page of nodes; the bookmark comes with the last of them."""
-        waiting: list[Row] = []
-        for records in self.records(page.rows):
-            if waiting:
-                yield Page(waiting)
-            waiting = records
-        yield Page(waiting, page.bookmark)
-
     def windows(self) -> Windows:
         """Return a read of the root connection that starts now, by the shop's clock."""
         client = self._tap.client
@@ -221,15 +237,8 @@ class ShopifyStream(CommonStream):
             search=self.search,
             is_sorted=self.is_sorted,
             opened=client.shop.opened,
+            room=lambda: client.room(self.query.text),
         )
-
-    def _nodes(self, windows: Windows, since: datetime | None) -> Iterator[Page]:
-        """Yield pages of nodes: by bulk operation what is worth one, page by page the rest."""
-        rest = Rest(since=since)
-        if self.config["bulk"] != "never":
-            rest = yield from self.backfill(windows).read(since)
-        if not rest.is_nothing:
-            yield from windows.read(rest.since)
 
     def backfill(self, windows: Windows) -> Backfill:
         """Return the way through a bulk operation for a read."""
@@ -240,6 +249,7 @@ class ShopifyStream(CommonStream):
             allowed=self._allowed,
             operations=BulkOperations(client, windows.what),
             windows=windows,
+            whole=self.records,
             memory=self.get_context_state(self.part),
             save=lambda: self._tap.state_writer.write_state(self.tap_state),
             count=(lambda search: client.count(count, search, self.name)) if count else None,
@@ -270,49 +280,51 @@ class ShopifyStream(CommonStream):
         self.deletions()
         self.backfill(self.windows()).begin(self.since(part), waits=False)
 
-    def _page(self, variables: Row) -> Row:
-        self._search = variables["query"]
-        page = self.query.page(self._answer(variables))
+    def _page(self, variables: Row) -> Fetched:
+        asking, answer = self._answer(variables)
+        page = asking.query.page(answer)
         if page is None:
             raise ApiError(
-                f"{self.label}: Shopify's answer holds no {self.query.connection.name}. "
+                f"{self.label}: Shopify's answer holds no {asking.query.connection.name}. "
                 "Nothing past this page was read."
             )
         if self.changed_at and self.filtered_by:
             for row in page["nodes"]:
                 row[self.filtered_by] = newest(row, self.changed_at)
-        return page
+        whole = partial(self.records, asking=asking, search=variables["query"])
+        return Fetched(page["nodes"], page["pageInfo"], whole)
 
-    def _answer(self, variables: Row) -> Row:
+    def _answer(self, variables: Row) -> tuple[Asking, Row]:
         """Return the answer to the stream's document, without what Shopify denies to this app.
 
         Which of customers' data an app may see no scope tells: Shopify answers with errors that name the
         columns. Those are asked for no more in this read.
         """
         while True:
+            asking = self.asking
             try:
-                return dict(self._tap.client.execute(self.query.text, variables, self.name))
+                return asking, self._tap.client.execute(asking.query.text, variables, self.name)
             except DeniedError as error:
-                path = self.query.path
+                path = asking.query.path
                 ways = {one[len(path) :] for one in error.paths if is_within(one, path)}
                 vital = any(is_within(one, way) for one in self.vital() for way in ways)
-                if not ways or vital or len(ways) < len(error.paths) or ways <= self._denied:
+                if not ways or vital or len(ways) < len(error.paths) or ways <= asking.denied:
                     raise
-                logger.warning(
-                    "%s comes without %s, which Shopify denies to this app: %s Ask Shopify for access to "
-                    "protected customer data, or deselect these columns.",
-                    self.label,
-                    ", ".join(sorted(".".join(way[len(self.rows_at) :]) for way in ways)),
-                    error.said,
-                )
-                self._deny(self._denied | ways)
+                self._deny(ways, error.said)
 
-    def _deny(self, ways: frozenset[Way]) -> None:
-        """Ask from now on for everything but these columns, besides what is left out anyway."""
-        if ways != self._denied:
-            self._denied = ways
-            for made_of_it in ("query", "shape"):
-                self.__dict__.pop(made_of_it, None)
+    def _deny(self, ways: Collection[Way], said: str) -> None:
+        """Ask from now on for everything but these columns, besides what is left out anyway; tell it once."""
+        with self._denying:
+            if self.asking.denied >= set(ways):
+                return  # another page was refused for the same
+            logger.warning(
+                "%s comes without %s, which Shopify denies to this app: %s Ask Shopify for access to "
+                "protected customer data, or deselect these columns.",
+                self.label,
+                ", ".join(sorted(".".join(way[len(self.rows_at) :]) for way in ways)),
+                said,
+            )
+            self.asking = self._asking_without(self.asking.denied | set(ways))
 
     def _allowed(self, search: str | None) -> Query:
         """Return the document as this app may send it in bulk, where a denied column fails it as a whole."""

@@ -1,36 +1,35 @@
-"""A moment to read from in; out come pages of a connection's nodes, each with the bookmark true after it.
+"""A moment to read from in; out come pages of finished rows, each with the bookmark true after it.
 
 Three ways, by what the API offers for the connection:
 - sorted by the time it is filtered by: one walk, and the bookmark follows it;
 - filtered but not sorted: windows of time one after the other, and the bookmark moves at the end of each;
 - neither: one walk over everything, and no bookmark.
 
-Shopify does not page past 25,000 objects: a walk ends before that and another starts where it is sure to miss
-nothing. Sources: Shopify, "Pagination with GraphQL" and "API limits".
+What is long and lies in the past is parted into stretches of time that are read at once, as far as the shop's
+bucket has points to spare. What may still change comes last, alone: a row that changes while it is read
+moves there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
+from threading import Lock
 from typing import Any
 
 from tap_common.emit import Row
-from tap_common.errors import ApiError
-from tap_common.pages import Page, PageGuard, Seen
+from tap_common.pages import Page, Seen
 from tap_common.progress import Progress, text_of
-from tap_shopify.cost import LARGEST_PAGE
+from tap_common.workers import Workers
+from tap_shopify.walk import Fetched, Walk
 
 SECOND = timedelta(seconds=1)
-
-
-def condition(search: str | None, field: str | None, start: str | None, end: str | None) -> str | None:
-    """Return a search bounded in time, None where it would hold nothing back.
-
-    Quoted, because an unquoted timestamp ends at its first colon, and Shopify drops the filter.
-    """
-    bounds = [f"{field}:{sign}'{bound}'" for sign, bound in ((">=", start), ("<", end)) if field and bound]
-    return " AND ".join([*([search] if search else []), *bounds]) or None
+AT_ONCE = 12
+"""Walks at once: at half a second a reply they use up the largest bucket with cheap pages, too."""
+LONG = 3
+"""Pages after which a walk with more to come is worth parting."""
 
 
 class Windows:
@@ -38,27 +37,28 @@ class Windows:
 
     Args:
         what: names the read in errors, `Stream orders`.
-        fetch: asks for a page (`nodes`, `pageInfo`) with the variables `query` and `after`.
+        fetch: asks for a page with the variables `query` and `after`; from several threads at once.
         progress: works out the bookmarks.
         field: the search field that bounds a window, also the column of the nodes that holds the time.
         search: what every search says besides.
         is_sorted: whether the connection comes sorted by that time.
         opened: no record is older than this; where the first window starts.
+        room: tells for how many more requests like the last one there are points to spare.
     """
 
-    longest_walk = 25_000
     first_width = timedelta(days=30)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the facts of one read, all by keyword
         self,
         *,
         what: str,
-        fetch: Callable[[dict[str, Any]], Row],
+        fetch: Callable[[dict[str, Any]], Fetched],
         progress: Progress,
         field: str | None,
         search: str | None = None,
         is_sorted: bool,
         opened: datetime | None,
+        room: Callable[[], int] = lambda: 0,
     ) -> None:
         self.what = what
         self.fetch = fetch
@@ -67,85 +67,165 @@ class Windows:
         self.search = search
         self.is_sorted = is_sorted
         self.opened = opened
+        self.room = room
         self.seen = Seen()
         self.counted = 0
         """Nodes read that had not changed since the read began: what a count of the same filter finds."""
+        self._lock = Lock()
 
     def read(self, since: datetime | None) -> Iterator[Page]:
         """Yield everything that changed at or after `since`."""
         if self.field is None:
-            for nodes, _ in self._walk(None, None):
-                yield Page(nodes)
+            walk = self._walk(None, None)
+            while not walk.is_over:
+                yield from map(Page, self._step(walk))
         elif self.is_sorted:
             yield from self._sorted(since)
         else:
             yield from self._windows(since)
-
-    def _sorted(self, since: datetime | None) -> Iterator[Page]:
-        start = text_of(since) if since else None
-        while True:
-            for nodes, is_full in self._walk(start, None):
-                yield Page(nodes, self.progress.sorted_page(self._keys(nodes)))
-                # Of rows that share one second no later start would miss fewer: the walk goes on.
-                if is_full and (bookmark := self.progress.given) and bookmark != start:
-                    start = bookmark
-                    break
-            else:
-                yield Page([], self.progress.whole_read())
-                return
-
-    def _windows(self, since: datetime | None) -> Iterator[Page]:
-        start, width = since, self.first_width
-        while True:
-            begin = start or self.opened
-            end = begin + width if begin and begin + width < self.progress.settled_at else None
-            for nodes, is_full in self._walk(_text(start), _text(end)):
-                self.progress.note(self._keys(nodes))
-                yield Page(nodes)
-                # What is left of time before the open end cannot be parted any further: the walk goes on.
-                span = (end or self.progress.settled_at) - begin if begin else timedelta(0)
-                if is_full and span > SECOND:
-                    width = max(span / 2, SECOND)
-                    break
-            else:
-                if end is None:
-                    yield Page([], self.progress.whole_read())
-                    return
-                yield Page([], self.progress.whole_window(text_of(end)))
-                start, width = end, width * 2
-                continue
-
-    def _walk(self, start: str | None, end: str | None) -> Iterator[tuple[list[Row], bool]]:
-        """Yield the pages of one walk without rows that came before, and whether it should end here.
-
-        Raises:
-            ApiError: Cursors go astray, or the walk ends just where Shopify's limit is.
-        """
-        guard = PageGuard(self.what)
-        search = condition(self.search, self.field, start, end)
-        cursor: str | None = None
-        read = 0
-        while True:
-            page = self.fetch({"after": cursor, "query": search})
-            read += len(page["nodes"])
-            cursor = guard.following(page["pageInfo"]["endCursor"], more=page["pageInfo"]["hasNextPage"])
-            if cursor is None and read == self.longest_walk:
-                raise ApiError(
-                    f"{self.what}: the list ended after exactly {read} objects, which is as far as Shopify "
-                    "pages: there may be more, and nothing says so. Report it to the tap's authors."
-                )
-            yield self._new(page["nodes"]), cursor is not None and read + LARGEST_PAGE >= self.longest_walk
-            if cursor is None:
-                return
 
     def take(self, nodes: list[Row]) -> list[Row]:
         """Take in nodes that another way brought, in any order; return those that did not come before."""
         self.progress.note(self._keys(nodes))
         return self._new(nodes)
 
+    def _sorted(self, since: datetime | None) -> Iterator[Page]:
+        walk = self._walk(since, None)
+        while not walk.is_over:
+            yield from self._marked(walk)
+            low = walk.reached
+            # Of rows that share one second no later start would miss fewer: the walk goes on.
+            if low is None or low == walk.start:
+                continue
+            if walk.is_full:
+                walk = self._walk(low, None)
+            elif walk.pages >= LONG and low < self._settled and self.room() > 0:
+                yield from self._stretches(low, self._settled)
+                walk = self._walk(self._settled, None)
+        yield Page([], self.progress.whole_read())
+
+    def _marked(self, walk: Walk) -> Iterator[Page]:
+        """Yield the rows of a page, the bookmark with the last of them."""
+        waiting: list[Row] | None = None
+        for rows in self._step(walk):
+            if waiting is not None:
+                yield Page(waiting)
+            waiting = rows
+        self._note(walk)
+        yield Page(waiting or [], self.progress.sorted_page(walk.keys))
+
+    def _windows(self, since: datetime | None) -> Iterator[Page]:
+        start, width, was_long = since, self.first_width, False
+        while True:
+            begin = start or self.opened
+            end = begin + width if begin and begin + width < self._settled else None
+            if end is None:
+                # Most has changed lately: what is left of a wide read is long, if any of it is.
+                was_long = begin is not None and begin + self.first_width <= self._settled and self.room() > 0
+                if not was_long and (yield from self._open_window(start, begin)):
+                    yield Page([], self.progress.whole_read())
+                    return
+                end = self._settled
+            was_long = yield from self._stretches(start, end, is_long=was_long)
+            start, width = end, width * 2
+
+    def _open_window(self, start: datetime | None, begin: datetime | None) -> Generator[Page, None, bool]:
+        """Read a window without an end; return False where it should be parted, for there is much in it.
+
+        What is left of time before the open end cannot be parted any further then: the walk goes on.
+        """
+        walk = self._walk(start, None)
+        can_part = begin is not None and self._settled - begin > SECOND
+        while not walk.is_over:
+            yield from map(Page, self._step(walk))
+            self._note(walk)
+            if can_part and (walk.is_full or (walk.pages == LONG and not walk.is_over and self.room() > 0)):
+                return False
+        return True
+
+    def _stretches(
+        self, start: datetime | None, end: datetime, *, is_long: bool = False
+    ) -> Generator[Page, None, bool]:
+        """Yield what changed from `start` to before `end`, by as many walks at once as there is room for.
+
+        Pages come in any order. The bookmark is where the oldest walk that goes on has come to. What is
+        thought to be long is parted from the beginning. Returns whether one reply was too short for it.
+        """
+        walks = self._parts(start, end, min(AT_ONCE, 1 + self.room()) if is_long else 1)
+        waiting, told, is_long = deque(walks), start, False
+        with Workers[Walk, list[Row]]() as workers:
+            for walk in walks:
+                workers.start(walk, self._step(waiting.popleft()))
+            for walk, rows in workers.results():
+                if rows is not None:
+                    yield Page(rows)
+                    continue
+                self._note(walk)
+                is_long = is_long or walk.replies > 1
+                has_room = workers.running + 1 < AT_ONCE and self.room() > 0
+                following = self._following(walk, has_room=has_room)
+                place = walks.index(walk)
+                walks[place : place + 1] = following
+                waiting.extendleft(reversed(following))
+                while waiting and workers.running < AT_ONCE:
+                    oldest = waiting.popleft()
+                    workers.start(oldest, self._step(oldest))
+                if (reached := walks[0].reached if walks else end) not in {told, None}:
+                    yield Page([], self.progress.whole_window(text_of(reached)))
+                    told = reached
+        return is_long
+
+    def _following(self, walk: Walk, *, has_room: bool) -> list[Walk]:
+        """Return how a stretch is read on: not at all, by the same walk, or by others.
+
+        Where pages come sorted, others begin where this walk has come to; else they begin anew, which is
+        worth it after the first page, and where Shopify would not page on.
+        """
+        if walk.is_over:
+            return []
+        begin, end = walk.reached, walk.end
+        is_worth = begin != walk.start if self.is_sorted else walk.pages == 1 or walk.is_full
+        if end is None or not is_worth or not (has_room or walk.is_full):
+            return [walk]
+        parts = self._parts(begin, end, 2)
+        return parts if self.is_sorted or len(parts) > 1 else [walk]
+
+    def _parts(self, start: datetime | None, end: datetime, count: int) -> list[Walk]:
+        """Return so many walks through a stretch, as long as each has a second at least."""
+        begin = start or self.opened
+        if begin is None:
+            return [self._walk(start, end)]
+        step = max((end - begin) // SECOND // count, 1) * SECOND
+        bounds = [begin + number * step for number in range(1, count)]
+        cuts = (start, *(bound for bound in bounds if bound < end), end)
+        return [self._walk(*bounds) for bounds in pairwise(cuts)]
+
+    def _walk(self, start: datetime | None, end: datetime | None) -> Walk:
+        return Walk(self.what, start, end, self.progress.apart())
+
+    def _step(self, walk: Walk) -> Iterator[list[Row]]:
+        """Yield the rows of the next page without those that came before."""
+        page = self.fetch({"after": walk.cursor, "query": walk.search(self.search, self.field)})
+        walk.take(page, self._keys(page.nodes))
+        for rows in page.whole(self._new(page.nodes)):
+            walk.replies += 1
+            yield rows
+
+    def _note(self, walk: Walk) -> None:
+        """Take in the times of a page once its rows were handed on."""
+        self.progress.note(walk.keys)
+        if self.is_sorted:
+            walk.progress.sorted_page(walk.keys)
+
+    @property
+    def _settled(self) -> datetime:
+        """Before this nothing changes any more; in whole seconds, as searches are."""
+        return self.progress.settled_at.replace(microsecond=0)
+
     def _new(self, nodes: list[Row]) -> list[Row]:
-        fresh = self.seen.new(nodes, "id", self.field)
-        self.counted += sum(self._is_settled(node) for node in fresh)
+        with self._lock:
+            fresh = self.seen.new(nodes, "id", self.field)
+            self.counted += sum(self._is_settled(node) for node in fresh)
         return fresh
 
     def _keys(self, nodes: list[Row]) -> list[str]:
@@ -154,7 +234,3 @@ class Windows:
     def _is_settled(self, node: Row) -> bool:
         key = node.get(self.field) if self.field else None
         return key is None or key < self.progress.started
-
-
-def _text(moment: datetime | None) -> str | None:
-    return text_of(moment) if moment else None
