@@ -156,8 +156,9 @@ class Progress:
         """Begins."""
         if self._seconds:
             tell = self._on_terminal if sys.stderr.isatty() else self._in_log
-            self._thread = threading.Thread(target=tell, name="progress", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=tell, name="progress", daemon=True)
+            thread.start()
+            self._thread = thread  # not before: a signal in between, and `stop` would join what never began
 
     def stop(self) -> None:
         """Tells no more, and takes the terminal's line away."""

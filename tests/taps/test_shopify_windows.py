@@ -264,3 +264,46 @@ def test_filters_are_quoted() -> None:
     )
     assert condition(None, "updated_at", None, None) is None
     assert condition(None, None, "2026-01-01T00:00:00Z", None) is None
+
+
+def test_a_node_that_comes_in_each_window_is_never_dropped() -> None:
+    """A location shows the newest of its items' times, whichever window they were asked for by."""
+    place = {"id": "gid://shopify/Location/1", "updated_at": "2026-02-09T00:00:00Z"}
+    windows = Windows(
+        what="Stream inventory_levels",
+        fetch=lambda _: Fetched([dict(place)], {"hasNextPage": False, "endCursor": None}),
+        progress=Progress("Stream inventory_levels", OPENED + timedelta(days=40), timedelta(0)),
+        field="updated_at",
+        is_sorted=False,
+        opened=OPENED,
+        comes_again=True,
+    )
+
+    assert [page.rows for page in windows.read(None) if page.rows] == [[place], [place]]
+
+
+def test_a_wide_read_of_nothing_is_not_parted() -> None:
+    shop = Shop(0, 0, 10, is_sorted=False, seed=1)
+    shop.room = 11
+
+    list(shop.windows().read(None))
+
+    assert shop.requests == 2, "a closed window and the open one"
+
+
+@pytest.mark.parametrize("is_sorted", [True, False])
+def test_parting_costs_a_few_pages_wherever_rows_lie(*, is_sorted: bool) -> None:
+    """Even, in one second, and in an hour of years."""
+    requests = []
+    for seconds in (1, 3_600, 3_000_000):
+        shop = Shop(0, 0, 10, is_sorted=is_sorted, seed=1)
+        for number in range(1_000):
+            shop.change(f"r{number:04}", OPENED + timedelta(seconds=number * seconds // 1_000))
+        shop.learn(everything=True)
+        shop.room = 11
+
+        rows = [row["id"] for page in shop.windows().read(None) for row in page.rows]
+
+        assert sorted(rows) == sorted(shop.rows)
+        requests.append(shop.requests)
+    assert max(requests) < 150, "100 pages hold them"

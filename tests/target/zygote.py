@@ -14,6 +14,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+STOPS = {signal.SIGINT, signal.SIGTERM}
+
 
 def serve(path: str) -> str:
     """Answers each connection with a fork; returns in the forked process alone, with the command's name."""
@@ -36,6 +38,8 @@ def _start(connection: socket.socket) -> str:
     raw, descriptors, _, _ = socket.recv_fds(connection, 2**20, 3)
     request = json.loads(raw)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    # while libraries tidy up after the fork, they would swallow what a signal raises
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
     child = os.fork()
     if child:
         for descriptor in descriptors:
@@ -52,6 +56,7 @@ def _start(connection: socket.socket) -> str:
     sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - as Python's own: whoever replaces it closes nothing
     os.environ.clear()
     os.environ.update(request["env"])
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
     os.chdir(request["cwd"])
     sys.argv = request["argv"]
     return Path(sys.argv[0]).name

@@ -25,7 +25,7 @@ _secrets: set[str] = set()
 
 def clean(text: str) -> str:
     """Return the text with known secrets and e-mail addresses masked and control characters escaped."""
-    for secret in _secrets:
+    for secret in tuple(_secrets):  # another thread may learn of one meanwhile
         text = text.replace(secret, MASK)
     text = _EMAIL.sub(MASK, text)
     return _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)

@@ -33,9 +33,9 @@ class Workers(Generic[K, T]):
         """Begin to draw from an iterator."""
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         thread = Thread(target=self._draw, args=(key, items), daemon=True)
+        thread.start()
         self._threads.append(thread)
         self.running += 1
-        thread.start()
 
     def results(self) -> Iterator[tuple[K, T | None]]:
         """Yield items as they come, each with its iterator's key, and at its end the key with None.

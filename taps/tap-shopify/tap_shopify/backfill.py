@@ -25,7 +25,7 @@ from tap_shopify.bulk import BulkOperations, NoSlotError, Operation
 from tap_shopify.bulk_query import BulkQuery, UnfitError
 from tap_shopify.graphql import Query
 from tap_shopify.jsonl import objects
-from tap_shopify.walk import Whole, condition
+from tap_shopify.walk import condition
 from tap_shopify.windows import Windows
 
 IN_STATE = "bulk_operation"
@@ -55,7 +55,6 @@ class Backfill:
         allowed: asks for a row under a search, and returns the query as Shopify answers it to this app.
         operations: the shop's bulk operations.
         windows: the paged read, which also keeps count of what was read.
-        whole: makes records of objects.
         memory: the part of the state that is this read's own.
         save: prints the state.
         count: counts the objects under a filter, and tells whether that is exact; None where Shopify cannot.
@@ -70,7 +69,6 @@ class Backfill:
         allowed: Callable[[str | None], Query],
         operations: BulkOperations,
         windows: Windows,
-        whole: Whole,
         memory: MutableMapping[str, Any],
         save: Callable[[], None],
         count: Callable[[str | None], tuple[int, bool]] | None,
@@ -80,7 +78,6 @@ class Backfill:
         self.what = windows.what
         self.operations = operations
         self.windows = windows
-        self.whole = whole
         self.memory = memory
         self.save = save
         self.count = count
@@ -88,6 +85,7 @@ class Backfill:
         self.ahead = ahead
         self.allowed = allowed
         self.query: BulkQuery | None = None
+        self.rest = Rest()
         try:
             self.query = BulkQuery(query)
         except UnfitError as reason:
@@ -113,19 +111,18 @@ class Backfill:
             self.save()
         return operation
 
-    def read(self, since: datetime | None) -> Generator[Page, None, Rest]:
-        """Yield what a bulk operation brings, and return what is left to read; all, where there is none."""
-        rest = Rest(since=since)
+    def read(self, since: datetime | None) -> Iterator[Page]:
+        """Yield pages of the nodes that a bulk operation brings; `rest` is then what is left to read."""
+        self.rest = rest = Rest(since=since)
         try:
             operation = self.begin(since, waits=True)
             if operation is not None:
                 self.ahead()
-                rest = yield from self._result(self.operations.ended(operation), rest)
+                self.rest = yield from self._result(self.operations.ended(operation), rest)
         except ApiError as error:
             said = "No slot is free" if isinstance(error, NoSlotError) else "Bulk operation failed"
             logger.warning("%s: %s, the rest is read page by page. %s", self.what, said, error)
         self.memory.pop(IN_STATE, None)
-        return rest
 
     def _is_worth(self, search: str | None, since: datetime | None) -> bool:
         if self.always:
@@ -160,7 +157,7 @@ class Backfill:
         read = 0
         for nodes in self._nodes(operation.url, operation):
             read += len(nodes)
-            yield from map(Page, self.whole(self.windows.take(nodes)))
+            yield Page(self.windows.take(nodes))
         logger.info("%s: %d objects came by bulk operation.", self.what, read)
         if self.windows.field is None:
             return Rest(is_nothing=True)
@@ -186,7 +183,7 @@ class Backfill:
                 if key < last:
                     raise ApiError(f"It ended as {said}, and its partial data is not sorted.")
                 last = key
-            yield from map(Page, self.whole(self.windows.take(nodes)))
+            yield Page(self.windows.take(nodes))
         logger.warning("%s: bulk operation ended as %s; read on from its partial data.", self.what, said)
         yield Page([], last or None)
         return Rest(since=datetime.fromisoformat(last)) if last else rest

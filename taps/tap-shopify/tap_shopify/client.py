@@ -133,10 +133,11 @@ class ShopifyClient:
             ApiError: Shopify refused, answered only in part, or could not be reached.
         """
         sent: dict[str, Any] = {}
+        at_most: dict[str, int] = {}  # after this request's own failures: others may go well meanwhile
 
         def attempt() -> Any:  # noqa: ANN401
             nonlocal sent
-            sent = self.pace.fitted(query, variables)
+            sent = self.pace.fitted(query, {**variables, **at_most})
             try:
                 with self.pace.turn(query, sent):
                     reply = self._send({"query": query, "variables": sent}, what)
@@ -144,6 +145,8 @@ class ShopifyClient:
             except RetryableError as error:
                 if error.heavy:
                     self.pace.failed(query, sent)
+                    if "first" in sent:
+                        at_most["first"] = max(1, sent["first"] // 2)
                 raise
 
         for times in range(self.longest_throttle):

@@ -26,7 +26,7 @@ from tap_shopify.bulk import BulkOperations, NoSlotError
 from tap_shopify.client import QUERIES
 from tap_shopify.deletions import Deletion, Deletions
 from tap_shopify.errors import DeniedError
-from tap_shopify.graphql import WRITTEN_FOR, Query, Way
+from tap_shopify.graphql import WRITTEN_FOR, Query, Way, is_searched
 from tap_shopify.rows import Level, Remainder, Remainders, Shape, newest, number_of
 from tap_shopify.walk import Fetched, condition
 from tap_shopify.windows import Windows
@@ -199,7 +199,11 @@ class ShopifyStream(CommonStream):
         windows = self.windows()
         rest = Rest(since=since)
         if self.config["bulk"] != "never":
-            rest = yield from self.backfill(windows).read(since)
+            backfill = self.backfill(windows)
+            for page in backfill.read(since):
+                yield from map(Page, self.records(page.rows))
+                yield Page([], page.bookmark)
+            rest = backfill.rest
         if not rest.is_nothing:
             yield from windows.read(rest.since)
         self._reconcile(windows, since)
@@ -238,6 +242,7 @@ class ShopifyStream(CommonStream):
             is_sorted=self.is_sorted,
             opened=client.shop.opened,
             room=lambda: client.room(self.query.text),
+            comes_again=any(is_searched(column) for column in self.query.columns),
         )
 
     def backfill(self, windows: Windows) -> Backfill:
@@ -249,7 +254,6 @@ class ShopifyStream(CommonStream):
             allowed=self._allowed,
             operations=BulkOperations(client, windows.what),
             windows=windows,
-            whole=self.records,
             memory=self.get_context_state(self.part),
             save=lambda: self._tap.state_writer.write_state(self.tap_state),
             count=(lambda search: client.count(count, search, self.name)) if count else None,

@@ -30,6 +30,8 @@ AT_ONCE = 12
 """Walks at once: at half a second a reply they use up the largest bucket with cheap pages, too."""
 LONG = 3
 """Pages after which a walk with more to come is worth parting."""
+PAGES_A_PART = 16
+"""Pages of a sorted stretch that are parted off for one walk: each cut costs a page that is read again."""
 
 
 class Windows:
@@ -44,6 +46,7 @@ class Windows:
         is_sorted: whether the connection comes sorted by that time.
         opened: no record is older than this; where the first window starts.
         room: tells for how many more requests like the last one there are points to spare.
+        comes_again: whether a node comes in several windows, each time with what changed inside it then.
     """
 
     first_width = timedelta(days=30)
@@ -59,6 +62,7 @@ class Windows:
         is_sorted: bool,
         opened: datetime | None,
         room: Callable[[], int] = lambda: 0,
+        comes_again: bool = False,
     ) -> None:
         self.what = what
         self.fetch = fetch
@@ -68,6 +72,7 @@ class Windows:
         self.is_sorted = is_sorted
         self.opened = opened
         self.room = room
+        self.comes_again = comes_again
         self.seen = Seen()
         self.counted = 0
         """Nodes read that had not changed since the read began: what a count of the same filter finds."""
@@ -95,12 +100,12 @@ class Windows:
             yield from self._marked(walk)
             low = walk.reached
             # Of rows that share one second no later start would miss fewer: the walk goes on.
-            if low is None or low == walk.start:
+            if walk.is_over or low is None or low == walk.start:
                 continue
             if walk.is_full:
                 walk = self._walk(low, None)
             elif walk.pages >= LONG and low < self._settled and self.room() > 0:
-                yield from self._stretches(low, self._settled)
+                yield from self._stretches([self._walk(low, self._settled)])
                 walk = self._walk(self._settled, None)
         yield Page([], self.progress.whole_read())
 
@@ -115,18 +120,20 @@ class Windows:
         yield Page(waiting or [], self.progress.sorted_page(walk.keys))
 
     def _windows(self, since: datetime | None) -> Iterator[Page]:
-        start, width, was_long = since, self.first_width, False
+        start, width, parts = since, self.first_width, 1
         while True:
             begin = start or self.opened
             end = begin + width if begin and begin + width < self._settled else None
             if end is None:
-                # Most has changed lately: what is left of a wide read is long, if any of it is.
-                was_long = begin is not None and begin + self.first_width <= self._settled and self.room() > 0
-                if not was_long and (yield from self._open_window(start, begin)):
+                # Most rows changed lately: where a wide read found any before, its last window is long.
+                is_wide = begin is not None and begin + self.first_width <= self._settled
+                is_long = is_wide and self.counted > 0 and self.room() > 0
+                if not is_long and (yield from self._open_window(start, begin)):
                     yield Page([], self.progress.whole_read())
                     return
-                end = self._settled
-            was_long = yield from self._stretches(start, end, is_long=was_long)
+                end, parts = self._settled, AT_ONCE
+            is_long = yield from self._stretches(self._parts(start, end, min(parts, max(2, 1 + self.room()))))
+            parts = AT_ONCE if is_long else parts
             start, width = end, width * 2
 
     def _open_window(self, start: datetime | None, begin: datetime | None) -> Generator[Page, None, bool]:
@@ -143,52 +150,74 @@ class Windows:
                 return False
         return True
 
-    def _stretches(
-        self, start: datetime | None, end: datetime, *, is_long: bool = False
-    ) -> Generator[Page, None, bool]:
-        """Yield what changed from `start` to before `end`, by as many walks at once as there is room for.
+    def _stretches(self, walks: list[Walk]) -> Generator[Page, None, bool]:
+        """Yield what walks bring that follow each other in time; as many go at once as there is room for.
 
-        Pages come in any order. The bookmark is where the oldest walk that goes on has come to. What is
-        thought to be long is parted from the beginning. Returns whether one reply was too short for it.
+        Pages come in any order. The bookmark is where the oldest walk that goes on has come to. Returns
+        whether one of them took more than a reply.
         """
-        walks = self._parts(start, end, min(AT_ONCE, 1 + self.room()) if is_long else 1)
-        waiting, told, is_long = deque(walks), start, False
+        end, told, is_long, made = walks[-1].end, walks[0].start, False, len(walks)
+        waiting: deque[Walk] = deque(walks)
         with Workers[Walk, list[Row]]() as workers:
-            for walk in walks:
-                workers.start(walk, self._step(waiting.popleft()))
+            self._start(workers, waiting)
             for walk, rows in workers.results():
                 if rows is not None:
                     yield Page(rows)
                     continue
                 self._note(walk)
                 is_long = is_long or walk.replies > 1
-                has_room = workers.running + 1 < AT_ONCE and self.room() > 0
-                following = self._following(walk, has_room=has_room)
+                can_part = workers.running + 1 < AT_ONCE and self.room() > len(waiting)
+                # Where a page is read again for each cut, rows that lie close together must not cost many.
+                following = self._following(walk, can_part=can_part and (self.is_sorted or made < AT_ONCE))
+                made += len(following) == 2  # noqa: PLR2004 - cut in two
                 place = walks.index(walk)
                 walks[place : place + 1] = following
                 waiting.extendleft(reversed(following))
-                while waiting and workers.running < AT_ONCE:
-                    oldest = waiting.popleft()
-                    workers.start(oldest, self._step(oldest))
-                if (reached := walks[0].reached if walks else end) not in {told, None}:
+                self._start(workers, waiting)
+                reached = walks[0].reached if walks else end
+                if reached is not None and reached != told:
                     yield Page([], self.progress.whole_window(text_of(reached)))
                     told = reached
         return is_long
 
-    def _following(self, walk: Walk, *, has_room: bool) -> list[Walk]:
-        """Return how a stretch is read on: not at all, by the same walk, or by others.
+    def _start(self, workers: Workers[Walk, list[Row]], waiting: deque[Walk]) -> None:
+        """Have the next pages fetched of as many walks as there is room for; of one at least."""
+        free = max(self.room(), 0 if workers.running else 1)
+        for _ in range(min(free, len(waiting), AT_ONCE - workers.running)):
+            oldest = waiting.popleft()
+            workers.start(oldest, self._step(oldest))
 
-        Where pages come sorted, others begin where this walk has come to; else they begin anew, which is
+    def _following(self, walk: Walk, *, can_part: bool) -> list[Walk]:
+        """Return how a stretch is read on: not at all, by the same walk, or by two others.
+
+        Where pages come sorted, the two begin where this walk has come to. Else they begin anew, which is
         worth it after the first page, and where Shopify would not page on.
         """
         if walk.is_over:
             return []
-        begin, end = walk.reached, walk.end
-        is_worth = begin != walk.start if self.is_sorted else walk.pages == 1 or walk.is_full
-        if end is None or not is_worth or not (has_room or walk.is_full):
+        start, end = (walk.reached, walk.end) if self.is_sorted else (walk.start, walk.end)
+        may_leave = start != walk.start if self.is_sorted else walk.pages == 1 or walk.is_full
+        if end is None or not may_leave or not (can_part or walk.is_full):
             return [walk]
-        parts = self._parts(begin, end, 2)
-        return parts if self.is_sorted or len(parts) > 1 else [walk]
+        cut = self._cut(walk)
+        if cut is not None:
+            return [self._walk(start, cut), self._walk(cut, end)]
+        return [self._walk(start, end)] if walk.is_full and self.is_sorted else [walk]
+
+    def _cut(self, walk: Walk) -> datetime | None:
+        """Return a moment that parts what is left of a stretch, None where there is too little of it.
+
+        A sorted page tells how close rows lie where it ends: a cut comes so many pages on, at most in the
+        middle of the time that is left, which must be long. Any other page tells nothing.
+        """
+        begin, end = walk.reached or self.opened, walk.end
+        if begin is None or end is None:
+            return None
+        cut = begin + (end - begin) // SECOND // 2 * SECOND
+        if self.is_sorted:
+            page = max(max(map(datetime.fromisoformat, walk.keys)) - begin, SECOND)
+            cut = min(cut, begin + page * PAGES_A_PART) if cut > begin + page * LONG else begin
+        return cut if begin < cut else None
 
     def _parts(self, start: datetime | None, end: datetime, count: int) -> list[Walk]:
         """Return so many walks through a stretch, as long as each has a second at least."""
@@ -204,7 +233,7 @@ class Windows:
         return Walk(self.what, start, end, self.progress.apart())
 
     def _step(self, walk: Walk) -> Iterator[list[Row]]:
-        """Yield the rows of the next page without those that came before."""
+        """Yield the rows of the next page without those that came before; in a thread of its own, maybe."""
         page = self.fetch({"after": walk.cursor, "query": walk.search(self.search, self.field)})
         walk.take(page, self._keys(page.nodes))
         for rows in page.whole(self._new(page.nodes)):
@@ -212,7 +241,7 @@ class Windows:
             yield rows
 
     def _note(self, walk: Walk) -> None:
-        """Take in the times of a page once its rows were handed on."""
+        """Take in the times of a page once its rows were handed on; in the thread that they went to."""
         self.progress.note(walk.keys)
         if self.is_sorted:
             walk.progress.sorted_page(walk.keys)
@@ -224,7 +253,7 @@ class Windows:
 
     def _new(self, nodes: list[Row]) -> list[Row]:
         with self._lock:
-            fresh = self.seen.new(nodes, "id", self.field)
+            fresh = nodes if self.comes_again else self.seen.new(nodes, "id", self.field)
             self.counted += sum(self._is_settled(node) for node in fresh)
         return fresh
 
