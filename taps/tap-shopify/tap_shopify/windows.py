@@ -26,7 +26,7 @@ from tap_common.workers import Workers
 from tap_shopify.walk import Fetched, Walk
 
 SECOND = timedelta(seconds=1)
-AT_ONCE = 12
+AT_ONCE = 16
 """Walks at once: at half a second a reply they use up the largest bucket with cheap pages, too."""
 LONG = 3
 """Pages after which a walk with more to come is worth parting."""
@@ -71,7 +71,8 @@ class Windows:
         self.search = search
         self.is_sorted = is_sorted
         self.opened = opened
-        self.room = room
+        self._room = room
+        self._had_room = False
         self.comes_again = comes_again
         self.seen = Seen()
         self.counted = 0
@@ -104,7 +105,7 @@ class Windows:
                 continue
             if walk.is_full:
                 walk = self._walk(low, None)
-            elif walk.pages >= LONG and low < self._settled and self.room() > 0:
+            elif walk.pages >= LONG and low < self._settled and self.room > 0:
                 yield from self._stretches([self._walk(low, self._settled)])
                 walk = self._walk(self._settled, None)
         yield Page([], self.progress.whole_read())
@@ -127,13 +128,13 @@ class Windows:
             if end is None:
                 # Most rows changed lately: where a wide read found any before, its last window is long.
                 is_wide = begin is not None and begin + self.first_width <= self._settled
-                is_long = is_wide and self.counted > 0 and self.room() > 0
+                is_long = is_wide and self.counted > 0 and self._had_room
                 if not is_long and (yield from self._open_window(start, begin)):
                     yield Page([], self.progress.whole_read())
                     return
-                end, parts = self._settled, AT_ONCE
-            is_long = yield from self._stretches(self._parts(start, end, min(parts, max(2, 1 + self.room()))))
-            parts = AT_ONCE if is_long else parts
+                end, parts = self._settled, AT_ONCE if self._had_room else 2
+            if (yield from self._stretches(self._parts(start, end, parts))) and self._had_room:
+                parts = AT_ONCE
             start, width = end, width * 2
 
     def _open_window(self, start: datetime | None, begin: datetime | None) -> Generator[Page, None, bool]:
@@ -146,7 +147,7 @@ class Windows:
         while not walk.is_over:
             yield from map(Page, self._step(walk))
             self._note(walk)
-            if can_part and (walk.is_full or (walk.pages == LONG and not walk.is_over and self.room() > 0)):
+            if can_part and (walk.is_full or (walk.pages == LONG and not walk.is_over and self.room > 0)):
                 return False
         return True
 
@@ -156,7 +157,8 @@ class Windows:
         Pages come in any order. The bookmark is where the oldest walk that goes on has come to. Returns
         whether one of them took more than a reply.
         """
-        end, told, is_long, made = walks[-1].end, walks[0].start, False, len(walks)
+        end, told, is_long = walks[-1].end, walks[0].start, False
+        pages = again = 0
         waiting: deque[Walk] = deque(walks)
         with Workers[Walk, list[Row]]() as workers:
             self._start(workers, waiting)
@@ -166,10 +168,12 @@ class Windows:
                     continue
                 self._note(walk)
                 is_long = is_long or walk.replies > 1
-                can_part = workers.running + 1 < AT_ONCE and self.room() > len(waiting)
-                # Where a page is read again for each cut, rows that lie close together must not cost many.
-                following = self._following(walk, can_part=can_part and (self.is_sorted or made < AT_ONCE))
-                made += len(following) == 2  # noqa: PLR2004 - cut in two
+                pages += 1
+                can_part = workers.running + 1 < AT_ONCE and self.room > len(waiting)
+                if not self.is_sorted:  # a cut costs all that the walk has read
+                    can_part = can_part and again + walk.pages <= AT_ONCE + pages // 8
+                following = self._following(walk, can_part=can_part)
+                again += walk.pages if len(following) > 1 else 0
                 place = walks.index(walk)
                 walks[place : place + 1] = following
                 waiting.extendleft(reversed(following))
@@ -182,7 +186,7 @@ class Windows:
 
     def _start(self, workers: Workers[Walk, list[Row]], waiting: deque[Walk]) -> None:
         """Have the next pages fetched of as many walks as there is room for; of one at least."""
-        free = max(self.room(), 0 if workers.running else 1)
+        free = max(self.room, 0 if workers.running else 1)
         for _ in range(min(free, len(waiting), AT_ONCE - workers.running)):
             oldest = waiting.popleft()
             workers.start(oldest, self._step(oldest))
@@ -190,14 +194,13 @@ class Windows:
     def _following(self, walk: Walk, *, can_part: bool) -> list[Walk]:
         """Return how a stretch is read on: not at all, by the same walk, or by two others.
 
-        Where pages come sorted, the two begin where this walk has come to. Else they begin anew, which is
-        worth it after the first page, and where Shopify would not page on.
+        Where pages come sorted, the two begin where this walk has come to; else they begin anew.
         """
         if walk.is_over:
             return []
         start, end = (walk.reached, walk.end) if self.is_sorted else (walk.start, walk.end)
-        may_leave = start != walk.start if self.is_sorted else walk.pages == 1 or walk.is_full
-        if end is None or not may_leave or not (can_part or walk.is_full):
+        is_behind = self.is_sorted and start == walk.start
+        if end is None or is_behind or not (can_part or walk.is_full):
             return [walk]
         cut = self._cut(walk)
         if cut is not None:
@@ -228,6 +231,13 @@ class Windows:
         bounds = [begin + number * step for number in range(1, count)]
         cuts = (start, *(bound for bound in bounds if bound < end), end)
         return [self._walk(*bounds) for bounds in pairwise(cuts)]
+
+    @property
+    def room(self) -> int:
+        """For how many more requests there are points to spare; remembered if there ever were."""
+        room = self._room()
+        self._had_room = self._had_room or room > 0
+        return room
 
     def _walk(self, start: datetime | None, end: datetime | None) -> Walk:
         return Walk(self.what, start, end, self.progress.apart())
