@@ -365,10 +365,8 @@ ROWS_OVER_TIME = {
 }
 
 
-@pytest.mark.parametrize(
-    ("is_sorted", "lie"),
-    [(True, "even"), (True, "growing"), (True, "in waves"), (False, "even"), (False, "growing")],
-)
+@pytest.mark.parametrize("lie", ROWS_OVER_TIME)
+@pytest.mark.parametrize("is_sorted", [True, False], ids=["sorted", "windows"])
 @pytest.mark.parametrize(("requested", "actual"), [(926, 335), (266, 148)], ids=["orders", "fulfillments"])
 def test_a_long_read_uses_nine_tenths_of_what_a_large_bucket_refills(
     monkeypatch: pytest.MonkeyPatch, requested: int, actual: int, lie: str, *, is_sorted: bool

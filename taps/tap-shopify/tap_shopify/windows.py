@@ -170,8 +170,10 @@ class Windows:
                 is_long = is_long or walk.replies > 1
                 pages += 1
                 can_part = workers.running + 1 < AT_ONCE and self.room > len(waiting)
-                if not self.is_sorted:  # a cut costs all that the walk has read
-                    can_part = can_part and again + walk.pages <= AT_ONCE + pages // 8
+                if not self.is_sorted:  # a cut costs all that the walk has read: few, and of the longest
+                    is_cheap = again + walk.pages <= 2 * AT_ONCE + pages // 8
+                    is_one_of_the_longest = 2 * self._span(walk) >= max(map(self._span, walks))
+                    can_part = can_part and is_cheap and is_one_of_the_longest
                 following = self._following(walk, can_part=can_part)
                 again += walk.pages if len(following) > 1 else 0
                 place = walks.index(walk)
@@ -206,6 +208,10 @@ class Windows:
         if cut is not None:
             return [self._walk(start, cut), self._walk(cut, end)]
         return [self._walk(start, end)] if walk.is_full and self.is_sorted else [walk]
+
+    def _span(self, walk: Walk) -> timedelta:
+        begin = walk.start or self.opened
+        return walk.end - begin if walk.end and begin else timedelta(0)
 
     def _cut(self, walk: Walk) -> datetime | None:
         """Return a moment that parts what is left of a stretch, None where there is too little of it.
