@@ -9,6 +9,11 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 MEMBERS := taps/tap-common taps/tap-shopify target-lake-parquet
 
+# In many containers nothing may write bytecode: then each command would compile its libraries anew, and take three times as
+# long to start. Setup compiles what the commands need; what tests need on top is written when it is first used.
+unexport PYTHONDONTWRITEBYTECODE
+SKIPPED := /(tests?|pip|setuptools|mypyc?|pandas|moto|faker|hypothesis|botocore|numpy)/
+
 .PHONY: help setup demo test test-all crash-test check format bench constraints clean
 
 help: ## List the commands
@@ -21,6 +26,7 @@ $(STAMP): constraints.txt pyproject.toml $(MEMBERS:%=%/pyproject.toml)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { rm -rf .venv; exit 2; }
 	@test "$$($(BIN)/uv --version 2>/dev/null | cut -d' ' -f2)" = "$(UV_VERSION)" || $(BIN)/python -m pip install --quiet "uv==$(UV_VERSION)"
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt $(MEMBERS:%=-e %) --group dev
+	@$(BIN)/python -m compileall -qq -j 0 -x '$(SKIPPED)' .venv/lib taps target-lake-parquet || true
 	@touch $@
 
 demo: setup ## A Shopify server on loopback, two runs through Meltano, the rows read back

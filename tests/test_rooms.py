@@ -133,6 +133,7 @@ PURE = [
     "target_lake_parquet.dates",
     "target_lake_parquet.decode",
     "target_lake_parquet.fast",
+    "target_lake_parquet.heads",
     "target_lake_parquet.jsonschema_shapes",
     "target_lake_parquet.lines",
     "target_lake_parquet.metadata",

@@ -44,7 +44,7 @@ def unpack(messages: Iterable[Message], settings: Settings, lines: Lines) -> Ite
             except BatchError as error:
                 yield BadMessage(message.line, message.stream, str(error))
         elif isinstance(message, Rows) and lines.inserted:
-            numbers = message.numbers and tuple(map(lines.of_input, message.numbers))
+            numbers = None if message.numbers is None else message.numbers + lines.inserted
             yield replace(message, first_line=lines.of_input(message.first_line), numbers=numbers)
         elif isinstance(message, StateMessage):
             yield replace(message, line=lines.of_input(message.line))

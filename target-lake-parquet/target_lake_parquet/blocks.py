@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -14,6 +13,7 @@ from lake_parquet.staging import ROW
 from target_lake_parquet.columns import Column, Kind, Plan, Table
 from target_lake_parquet.decode import BadRecord, Decoded, decode, full_name
 from target_lake_parquet.fast import FastPlan, decode_fast, plan_of
+from target_lake_parquet.heads import count_lines
 from target_lake_parquet.messages import MAX_DEPTH, Rows, pieces, record_of
 from target_lake_parquet.metadata import read_envelopes
 from target_lake_parquet.picked import undeclared_places
@@ -285,14 +285,21 @@ def _lines(decoded: Decoded, start: int, end: int) -> Decoded:
 
 def _line_numbers(rows: Sequence[Rows]) -> pl.Series:
     """The line number of each record."""
-    return pl.Series(list(chain.from_iterable(run.lines for run in rows)), dtype=pl.Int64)
+    if any(run.numbers is not None for run in rows):
+        return pl.concat([run.lines for run in rows])
+    firsts = pl.Series([run.first_line for run in rows], dtype=pl.Int64)
+    ends = firsts + pl.Series([run.count for run in rows], dtype=pl.Int64)
+    return pl.int_ranges(firsts, ends, eager=True).explode()
 
 
 def _parts(block: bytes, lines: pl.Series, count: int) -> Iterator[tuple[bytes, pl.Series]]:
     """Cuts a block into so many parts of whole lines, about equal in size."""
+    if count == 1:
+        yield block, lines
+        return
     first = 0
     for part in pieces(block, len(block) // count + 1):
-        rows = part.count(b"\n")
+        rows = count_lines(part)
         yield part, lines.slice(first, rows)
         first += rows
 

@@ -3,37 +3,31 @@
 The words are those of the Singer specification; message types are read whatever their case, as it says.
 """
 
-import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import msgspec
+import polars as pl
 
 from lake_parquet.errors import LakeError
 from target_lake_parquet.caps import check_caps
+from target_lake_parquet.heads import RECORD, by_stream, count_lines, end_of_run, is_one_run, stream_of
 
-CHUNK_BYTES = 2**20
-"""The input is read in pieces of this size, so that whole runs of RECORD lines are found at once."""
+CHUNK_BYTES = 2**22 + 2**16
+"""The input is read in pieces of this size: a block's and a little more, so that most need not be joined."""
 
 MAX_DEPTH = 100
 """Lines whose JSON nests deeper are refused unless the setting says otherwise."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-_HEAD = re.compile(rb'\{"type": ?"RECORD", ?"stream": ?"((?:[^"\\])++)", ?')
-_RECORD = re.compile(_HEAD.pattern + rb'"record": ?\{')
-"""How nearly every tap begins a RECORD line. Lines that begin otherwise are read one by one."""
-
 _MEMBER = re.compile(rb'\s*[{,]\s*"(\w+)"\s*:\s*"([^"\\]*+)"\s*(?=,)')
 """A text at the beginning of a message: its type, say."""
 
 SHORT_RUN = 16
 """Fewer RECORD lines of one stream in a row are gathered by stream: some taps read several at once."""
-
-GATHERED_BYTES = 2**16
-"""They are gathered from pieces of this size, of which one is cut into lines in vain when the run ends."""
 
 
 class BadLine(LakeError):  # noqa: N818 - named after what it is about
@@ -51,12 +45,14 @@ class Rows:
     block: bytes
     first_line: int
     count: int
-    numbers: tuple[int, ...] | None = None
+    numbers: pl.Series | None = None
 
     @property
-    def lines(self) -> Sequence[int]:
+    def lines(self) -> pl.Series:
         """The line of each record in the input."""
-        return self.numbers or range(self.first_line, self.first_line + self.count)
+        if self.numbers is not None:
+            return self.numbers
+        return pl.int_range(self.first_line, self.first_line + self.count, dtype=pl.Int64, eager=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,8 +204,7 @@ def read_messages(source: BinaryIO, max_line_bytes: int, max_depth: int = MAX_DE
             whole, rest = b"".join(rest), [chunk[end:]]
             if number == 1:
                 whole = whole.removeprefix(_BYTE_ORDER_MARK)
-            yield from _messages(whole, number, max_depth)
-            number += whole.count(b"\n")
+            number += yield from _messages(whole, number, max_depth)
             length = len(rest[0])
         else:
             rest.append(chunk)
@@ -228,72 +223,34 @@ def _check_length(number: int, length: int, max_line_bytes: int) -> None:
         raise BadLine(f"line {number} is longer than {limit} MiB: set max_line_mb higher if the tap means it")
 
 
-def _messages(chunk: bytes, number: int, max_depth: int) -> Iterator[Message]:
-    """The messages in whole lines; RECORD lines are cut out by stream, not parsed."""
+def _messages(chunk: bytes, number: int, max_depth: int) -> Generator[Message, None, int]:
+    """The messages in whole lines; RECORD lines are cut out by stream, not parsed. Returns how many lines."""
+    lines = count_lines(chunk)
+    if is_one_run(chunk, lines):
+        yield Rows(stream_of(chunk), chunk, number, lines)
+        return lines
     at, size = 0, len(chunk)
     while at < size:
-        begin = _RECORD.match(chunk, at)
-        if begin is None:
+        if not RECORD.match(chunk, at):
             end = chunk.index(b"\n", at) + 1
             line = chunk[at:end]
             if not line.isspace():
                 yield _message(number, line, max_depth)
             at, number = end, number + 1
             continue
-        other = _other_than(begin[0]).search(chunk, at, size)
-        end = other.end() if other else size
-        count = chunk.count(b"\n", at, end)
-        groups = [Rows(begin[1].decode(errors="replace"), chunk[at:end], number, count)]
-        at, number = end, number + count
-        if count < SHORT_RUN and at < size:
-            groups, at, number = _grouped(groups[0], chunk, at, size, number)
-        yield from groups
-
-
-def _grouped(first: Rows, chunk: bytes, at: int, size: int, number: int) -> tuple[list[Rows], int, int]:
-    """The RECORD lines from `at` on up to any other message, by stream, with `first` before them.
-
-    Returns also where that stands, and its line.
-    """
-    groups: dict[bytes, tuple[list[bytes], list[int]]] = {}
-    for start, end in cuts(chunk, GATHERED_BYTES, at, size):
-        run = chunk[start : end - 1].split(b"\n")
-        count = _gather(run, number, groups)
-        number += count
-        if count < len(run):
-            at = start + sum(map(len, run[:count])) + count  # with their ends
+        end = end_of_run(chunk, at)
+        count = count_lines(chunk[at:end])
+        if count < SHORT_RUN and end < size:
+            for stream, block, places in by_stream(chunk[at:]):
+                numbers = places + number
+                if stream is not None:
+                    yield Rows(stream, block, numbers[0], len(numbers), numbers)
+                elif not block.isspace():
+                    yield _message(numbers[0], block, max_depth)
             break
-        at = end
-    return [first, *(_rows_of(head, *group) for head, group in groups.items())], at, number
-
-
-def _gather(run: Sequence[bytes], number: int, groups: dict[bytes, tuple[list[bytes], list[int]]]) -> int:
-    """Adds lines to the group of their stream; returns how many, for it stops at any other message."""
-    for its, line in enumerate(run, number):
-        head = line.partition(b'"record"')[0]  # no faster way was found to tell streams apart
-        try:
-            lines, numbers = groups[head]
-        except KeyError:
-            if _HEAD.fullmatch(head) is None:
-                return its - number
-            lines, numbers = groups[head] = ([], [])
-        lines.append(line)
-        numbers.append(its)
-    return len(run)
-
-
-def _rows_of(head: bytes, lines: list[bytes], numbers: list[int]) -> Rows:
-    match = _HEAD.fullmatch(head)
-    stream = match[1].decode(errors="replace") if match else ""
-    count = len(lines)
-    lines.append(b"")  # the last line has an end, too
-    return Rows(stream, b"\n".join(lines), numbers[0], count, tuple(numbers))
-
-
-@functools.cache
-def _other_than(prefix: bytes) -> re.Pattern[bytes]:
-    """Finds the line end before the first line that begins otherwise."""
-    return re.compile(rb"\n(?!" + re.escape(prefix) + rb")")
+        yield Rows(stream_of(chunk, at), chunk[at:end], number, count)
+        at, number = end, number + count
+    return lines
 
 
 def _message(number: int, line: bytes, max_depth: int) -> Message:
@@ -327,7 +284,7 @@ def record_of(line: bytes, max_depth: int = MAX_DEPTH) -> msgspec.Raw:
         envelope = _envelopes.decode(line)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error)) from None
-    begin = _RECORD.match(line)
+    begin = RECORD.match(line)
     if begin and (envelope.type, (envelope.stream or "").encode()) != ("RECORD", begin[1]):
         raise ValueError("the message names two types, or two streams")
     return envelope.record
