@@ -28,7 +28,7 @@ from target_lake_parquet.validation import Validator
 ALL = set(range(99))
 TAGS = ['{"id": 1, "tags": []}', '{"id": 2, "tags": [null, "a"]}', '{"id": 3, "tags": null}']
 
-EXAMPLES = int(os.environ.get("FAST_EXAMPLES", "300"))
+EXAMPLES = int(os.environ.get("FAST_EXAMPLES", "150"))
 
 LEAVES: dict[str, dict[str, Any]] = {
     "text": {"type": ["string", "null"]},
