@@ -113,7 +113,7 @@ def crowded(rounds: int) -> Iterator[Told]:
 
 
 def _crowd(where: str, found: Outcome, rounds: int) -> Told:
-    good = not found.lost and not found.children_differ
+    good = not found.lost and not found.children_differ and found.snapshots == found.acked
     part = f"8 writers on {where}, {rounds} rounds"
     return Told(good, part, str(found), "round of 8 writers", rounds, found.lost)
 

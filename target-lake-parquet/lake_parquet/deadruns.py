@@ -19,6 +19,7 @@ from lake_parquet.files import locked, make_folder, place_below, try_lock
 from lake_parquet.journal import SEGMENT, Journal, StagedFamily, read_journal, remove_all_but, write_journal
 from lake_parquet.merge import height_of
 from lake_parquet.policy import StreamFacts
+from lake_parquet.quarantine import take_over
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import ROW
 from lake_parquet.store import Store
@@ -175,6 +176,7 @@ def _clear(store: Store, folder: Path) -> str | None:
     """Clears a dead run's folder, whose lock is ours; returns a sentence if there is something to tell."""
     journal = read_journal(folder)
     moved = _set_aside(store, folder, journal)
+    take_over(store, folder.name)
     for unfinished in (store.workplace / paths.RUNS).glob(f".{folder.name}.json.*"):
         unfinished.unlink(missing_ok=True)  # it died while it wrote its record
     if journal is None or not journal.families:
@@ -201,11 +203,15 @@ def _set_aside(store: Store, folder: Path, journal: Journal | None) -> list[str]
             segments.setdefault(dataset, []).append(path)
     moved = [dataset for dataset in segments if not _is_published(store, dataset, folder.name)]
     for dataset in moved:
-        aside = place_below(store.workplace, f"{paths.INCOMPLETE}/{folder.name}/{dataset}")
-        make_folder(aside)
-        for path in segments[dataset]:
-            number = path.name.rsplit(".", 2)[1]
-            written(pl.scan_ipc(path).drop(ROW)).sink_parquet(aside / f"{number}{paths.SUFFIX}")
+        aside = f"{paths.INCOMPLETE}/{folder.name}/{dataset}"
+        make_folder(place_below(store.workplace, aside))
+        for segment in segments[dataset]:
+            place = f"{aside}/{segment.name.rsplit('.', 2)[1]}{paths.SUFFIX}"
+            file = place_below(store.workplace, place)
+            written(pl.scan_ipc(segment).drop(ROW)).sink_parquet(file)
+            if not store.keeps_workplace:
+                store.write(place, file.read_bytes())
+                file.unlink()
     return moved
 
 

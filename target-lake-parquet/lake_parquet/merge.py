@@ -259,8 +259,12 @@ def _without_known(
     columns = [name for name in before.collect_schema() if name != ROW and name not in PER_RUN]
     nth = pl.int_range(pl.len()).over(columns).alias("\0nth")
     again = rows.filter(is_old).collect(engine="streaming")
+    if not again.height:
+        return rows, 0
     oldest = again[replication_key].min()
-    from_there = (pl.col(replication_key) >= pl.lit(oldest)).fill_null(value=True)
+    from_there = pl.col(replication_key).is_null()
+    if oldest is not None:
+        from_there |= pl.col(replication_key) >= pl.lit(oldest)
     there = before.filter(from_there).with_columns(nth)
     fresh = (
         again.lazy()

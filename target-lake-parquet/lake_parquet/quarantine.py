@@ -113,6 +113,20 @@ class Quarantine:
                 folder.rmdir()
 
 
+def take_over(store: Store, run_id: str) -> None:
+    """Brings what a dead run left in the workplace alone to the lake: personal data must not stay behind.
+
+    Raises:
+        OSError: it cannot be read, or not be written.
+    """
+    if store.keeps_workplace:
+        return
+    left = Quarantine(store, run_id)
+    for file in sorted((store.workplace / left.folder).glob("*.jsonl")):
+        store.write(f"{left.folder}/{file.name}", file.read_bytes())
+    left.close()
+
+
 def _unwritable(error: OSError) -> LakeError:
     reason = error.strerror or os.strerror(error.errno or 0)
     return LakeError(f"{paths.QUARANTINE} cannot be written ({reason}): nothing more was published")

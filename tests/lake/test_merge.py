@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lake_parquet import family_merge, large_merge
+from lake_parquet import family_merge, large_merge, merge
 from lake_parquet.large_merge import Side
 from lake_parquet.merge import Merged, Rule
 from lake_parquet.runs import DatasetSummary
+from lake_parquet.staging import ROW
 from tests.lake.writer import ITEMS, Writer, frame
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -193,6 +194,15 @@ def test_rows_without_keys_are_appended_but_for_those_that_are_there_already(
             assert Counter((row["at"], row["v"]) for row in writer.rows()) == model
             assert (one.rows_added, one.rows_updated, one.rows_deleted) == (added, 0, 0)
             assert one.row_count == model.total()
+
+
+def test_where_all_rows_are_newer_the_previous_snapshot_is_not_read_for_them() -> None:
+    """Taps that ask for `>` send no row again: millions of rows there are of no interest."""
+    before = pl.LazyFrame({"at": [1, 2, None], ROW: [None, None, None]})
+    rows = pl.LazyFrame({"at": [3, 4], ROW: [1, 2]})
+    fresh, dropped = merge._without_known(before, rows, "at")
+    assert fresh is rows
+    assert dropped == 0
 
 
 @pytest.mark.parametrize("rows_a_part", [large_merge.ROWS_A_PART, 1], ids=["at once", "in parts"])

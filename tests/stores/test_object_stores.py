@@ -3,16 +3,22 @@
 import json
 import os
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import obstore
+import polars as pl
 import pytest
 from obstore.exceptions import GenericError
 
-from lake_parquet import Lake, object_store
+from lake_parquet import Lake, object_store, paths
+from lake_parquet.deadruns import sweep
 from lake_parquet.errors import LakeError
 from lake_parquet.object_store import ObjectStore
+from lake_parquet.quarantine import Problem, Quarantine, quarantined
 from lake_parquet.ranges import TAIL_BYTES, RangeReader
+from lake_parquet.staging import Staging
+from tests.lake.writer import frame
 from tests.stores import servers
 from tests.stores.conftest import Running, use
 from tests.stores.google import google
@@ -215,6 +221,32 @@ def test_the_target_and_the_lake_command_work_on_a_bucket(
     assert not [text for text in texts if any(secret in text for secret in SECRETS)]
     listed = place.command("lake", "ls", "--lake", root, "--json", env=env)
     assert [row["dataset"] for row in json.loads(listed.out)] == ["orders"]
+
+
+def test_what_a_killed_run_left_in_the_workplace_comes_to_the_bucket_and_leaves_the_machine(
+    running: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Rows that no STATE rests on, and bad records: both may be of people."""
+    use(monkeypatch, running["moto"])
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    store = ObjectStore(running["moto"].url())
+    store.prepare()
+    run = paths.run_id(datetime.now(UTC), "0000aa")
+    staging = Staging(store.workplace, run)
+    staging.append("orders", frame([{"id": 1}], {"id": pl.Int64}))
+    Quarantine(store, run).append("orders", [quarantined(7, [Problem("id", "is odd")], b'{"id": "x"}')])
+    assert staging._lock is not None
+    os.close(staging._lock)  # as the kernel does when it kills
+
+    (said,) = sweep(store)
+
+    assert said == f"The dead run {run} left rows of orders: they are kept in .incomplete/{run}."
+    aside = f".incomplete/{run}/orders"
+    assert pl.read_parquet(store.read(f"{aside}/000000.parquet")).to_dicts() == [{"id": 1}]
+    bad = json.loads(store.read(f".quarantine/{run}/orders.jsonl"))
+    assert (bad["line"], bad["message"]) == (7, '{"id": "x"}')
+    assert [path for path in store.workplace.rglob("*") if path.is_file() and path.name != "lock"] == []
 
 
 def test_a_bucket_that_is_not_there_is_told(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
