@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 TIMESTAMP = pl.Datetime("us", "UTC")
 NO_TIMESTAMP = "is not a date-time (ISO 8601, years 1 to 9999 in UTC)"
 NO_DATE = "is not a date (YYYY-MM-DD)"
+MIDNIGHT, AT_MIDNIGHT = "without a time taken as midnight", "with the time midnight taken as a date"
 
 _ZONED, _NAIVE = pa.timestamp("us", "UTC"), pa.timestamp("us")
 _FULL, _FULL_ZONED, _DAY = len("2024-01-01T00:00:00"), len("2024-01-01T00:00:00Z"), len("2024-01-01")
@@ -64,7 +65,11 @@ def parse_timestamps(values: Sequence[Any], zone: str | None = None) -> Converte
     beyond = ((located.series < _MIN) | (located.series > _MAX)).fill_null(value=False)
     bad |= dict.fromkeys(beyond.arg_true().to_list(), NO_TIMESTAMP)
     series = aware.zip_with(aware.is_not_null() | beyond, located.series)
-    return Converted(series, located.coerced, bad)
+    days = sum(
+        moment is not None and len(value.strip()) == _DAY
+        for value, moment in zip(values, parsed, strict=True)
+    )
+    return Converted(series, located.coerced | ({MIDNIGHT: days} if days else {}), bad)
 
 
 def _located(local: pl.Series, zone: str | None) -> Converted:
@@ -123,12 +128,15 @@ def parse_dates(values: Sequence[Any]) -> Converted:
     """Turns any JSON values into dates, one by one."""
     parsed = [parse_date(value) if isinstance(value, str) else None for value in values]
     bad = {i: NO_DATE for i, value in enumerate(values) if value is not None and parsed[i] is None}
-    return Converted(pl.Series(parsed, dtype=pl.Date()), bad=bad)
+    moments = sum(day is not None and len(value) > _DAY for value, day in zip(values, parsed, strict=True))
+    return Converted(pl.Series(parsed, dtype=pl.Date()), {AT_MIDNIGHT: moments} if moments else {}, bad)
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIMESTAMP = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)(?:[Tt ]+(?P<clock>\d\d:\d\d(?::\d\d)?)(?:[.,](?P<fraction>\d+))?)?\s*"
-    r"(?:(?P<utc>[Zz]|UTC)|(?P<sign>[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?)?"
+    r"(?:(?P<utc>[Zz]|UTC)|(?P<sign>[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?)?",
+    re.ASCII,
 )
 
 
@@ -157,7 +165,7 @@ def parse_timestamp(text: str) -> datetime | None:
 def parse_date(text: str) -> date | None:
     """Reads a date; a date-time only where it is midnight UTC, since its time would be lost."""
     try:
-        return date.fromisoformat(text) if len(text) == _DAY else _midnight(text)
+        return date.fromisoformat(text) if _DATE.fullmatch(text) else _midnight(text)
     except ValueError:
         return None
 

@@ -100,10 +100,17 @@ def _check_keys(
 ) -> None:
     pairs = [(line, value) for line, value in zip(lines, objects, strict=True) if value is not None]
     for column in table.columns:
-        if column.name in table.keys and len(column.path) == 1:
-            name = column.path[0]
-            absent = (line for line, value in pairs if name not in value)
-            decoded.bad.extend(BadRecord(line, name, KEY_MISSING) for line in absent)
+        if column.name in table.keys:
+            absent = (line for line, value in pairs if _lacks(value, column.path))
+            decoded.bad.extend(BadRecord(line, ".".join(column.path), KEY_MISSING) for line in absent)
+
+
+def _lacks(value: Any, path: Sequence[str]) -> bool:  # noqa: ANN401 - any JSON value
+    for name in path:
+        if not isinstance(value, dict) or name not in value:
+            return True
+        value = value[name]
+    return False
 
 
 def _decode_table(

@@ -132,7 +132,8 @@ def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | Non
 
     Every line of `block` must be a RECORD message of the stream; `lines` are their numbers in the input.
     """
-    if not _is_utf8(block) or _has_odd_numbers(plan, block):
+    are_torn = plan.picker and not _end_with_lines(block, len(lines))
+    if are_torn or not _is_utf8(block) or _has_odd_numbers(plan, block):
         return None
     # blocks are decoded on threads already: more of them would only get into each other's way
     read = pj.ReadOptions(use_threads=False, block_size=PARSE_BYTES)
@@ -178,6 +179,14 @@ def _may_hold_a_message(node: Node) -> bool:
     return node.below.keys() >= {"type", "stream", "record"} or any(
         map(_may_hold_a_message, node.below.values())
     )
+
+
+def _end_with_lines(block: bytes, lines: int) -> bool:
+    """Tells whether messages end with the lines: the picker, and pyarrow beside it, read over line ends.
+
+    Within JSON no object follows another without a comma: here one ends, and the next begins.
+    """
+    return block.count(b"}\n{") + block.count(b"}\r\n{") + 1 == lines
 
 
 def _is_utf8(block: bytes) -> bool:

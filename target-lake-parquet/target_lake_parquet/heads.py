@@ -11,8 +11,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_HEAD = re.compile(rb'\{"type": ?"RECORD", ?"stream": ?"((?:[^"\\])++)", ?')
-RECORD = re.compile(_HEAD.pattern + rb'"record": ?\{')
+HEAD = re.compile(rb'\{"type": ?"RECORD", ?"stream": ?"((?:[^"\\])++)", ?')
+RECORD = re.compile(HEAD.pattern + rb'"record": ?\{')
 
 _END = ord("\n")
 _FEW_BYTES = 2**15
@@ -27,7 +27,7 @@ def count_lines(chunk: bytes) -> int:
 
 def stream_of(chunk: bytes, at: int = 0) -> str:
     """The stream of the RECORD line that begins at `at`."""
-    head = _HEAD.match(chunk, at)
+    head = HEAD.match(chunk, at)
     return head[1].decode(errors="replace") if head else ""
 
 
@@ -57,13 +57,15 @@ def by_stream(chunk: bytes) -> Iterator[tuple[str | None, bytes, pl.Series]]:
     """
     lines = _lines_of(chunk)
     heads = _heads_of(lines)
-    streams = {head: stream_of(head) for head in heads.unique().to_list() if _HEAD.fullmatch(head)}
+    streams = {head: stream_of(head) for head in heads.unique().to_list() if HEAD.fullmatch(head)}
+    # by name, for a stream's lines may begin in several ways, and their order decides
+    names = heads.replace_strict(list(streams), list(streams.values()), default=None, return_dtype=pl.String)
     groups = (
-        heads.to_frame("head")
-        .with_columns(is_other=pl.col("head").is_in(list(streams)).not_(), place=pl.int_range(pl.len()))
+        names.to_frame("stream")
+        .with_columns(is_other=pl.col("stream").is_null(), place=pl.int_range(pl.len()))
         # a line that is no RECORD begins a stretch, and is a group of its own: no RECORD passes it
         .with_columns(pl.col("is_other").cum_sum().alias("stretch"))
-        .group_by("stretch", "is_other", "head", maintain_order=True)
+        .group_by("stretch", "stream", maintain_order=True)
         .agg("place")
     )
     places = groups["place"].explode()
@@ -71,10 +73,10 @@ def by_stream(chunk: bytes) -> Iterator[tuple[str | None, bytes, pl.Series]]:
     ends = pl.Series(pc.binary_length(taken)).cum_sum()
     text = taken.buffers()[2]
     first = start = 0
-    for head, is_other, count in groups.select("head", "is_other", pl.col("place").list.len()).iter_rows():
+    for stream, count in groups.select("stream", pl.col("place").list.len()).iter_rows():
         end = ends[first + count - 1]
         block = text.slice(start, end - start).to_pybytes()
-        yield None if is_other else streams[head], block, places.slice(first, count)
+        yield stream, block, places.slice(first, count)
         first, start = first + count, end
 
 

@@ -31,6 +31,7 @@ from lake_parquet.merge import DELETED_AT
 from target_lake_parquet.caps import check_caps
 from target_lake_parquet.messages import (
     MAX_DEPTH,
+    TWO_NAMES,
     ActivateVersion,
     BadMessage,
     BatchMessage,
@@ -272,10 +273,17 @@ def _telling(evaluate: Callable[..., Any]) -> Callable[..., Any]:
 def _read(rows: Rows, max_depth: int) -> Iterator[tuple[int, _Line | _Refused]]:
     for number, line in zip(rows.lines, rows.block.removesuffix(b"\n").split(b"\n"), strict=True):
         try:
-            check_caps(line, max_depth)
-            yield number, _lines.decode(line)
+            yield number, _line_of(line, rows.stream, max_depth)
         except (msgspec.MsgspecError, RecursionError, ValueError, ArithmeticError) as error:
             yield number, _Refused(*explain(line, error))
+
+
+def _line_of(text: bytes, stream: str, max_depth: int) -> _Line:
+    check_caps(text, max_depth)
+    line = _lines.decode(text)
+    if (line.type.upper(), line.stream) != ("RECORD", stream):
+        raise ValueError(TWO_NAMES)
+    return line
 
 
 def _map(one: CustomStreamMap, line: _Line | _Refused, *, keeps_deletes: bool) -> bytes | None:

@@ -13,13 +13,15 @@ import polars as pl
 
 from lake_parquet.errors import LakeError
 from target_lake_parquet.caps import check_caps
-from target_lake_parquet.heads import RECORD, by_stream, count_lines, end_of_run, is_one_run, stream_of
+from target_lake_parquet.heads import HEAD, RECORD, by_stream, count_lines, end_of_run, is_one_run, stream_of
 
 CHUNK_BYTES = 2**22 + 2**16
 """The input is read in pieces of this size: a block's and a little more, so that most need not be joined."""
 
 MAX_DEPTH = 100
 """Lines whose JSON nests deeper are refused unless the setting says otherwise."""
+
+TWO_NAMES = "the message names two types, or two streams"
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -284,9 +286,9 @@ def record_of(line: bytes, max_depth: int = MAX_DEPTH) -> msgspec.Raw:
         envelope = _envelopes.decode(line)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error)) from None
-    begin = RECORD.match(line)
-    if begin and (envelope.type, (envelope.stream or "").encode()) != ("RECORD", begin[1]):
-        raise ValueError("the message names two types, or two streams")
+    head = HEAD.match(line)
+    if head and (envelope.type, (envelope.stream or "").encode()) != ("RECORD", head[1]):
+        raise ValueError(TWO_NAMES)
     return envelope.record
 
 

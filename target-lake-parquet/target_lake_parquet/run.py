@@ -307,7 +307,7 @@ class Run:
         summary = stream.failed()
         with contextlib.suppress(LakeError):  # an unreadable file may be why
             latest = snapshots.latest(self.store, summary.dataset)
-            if latest is not None:
+            if latest is not None and latest.info is not None and latest.info.owner == stream.owner:
                 summary.path, summary.row_count, summary.bytes = latest.path, latest.row_count, latest.size
         return summary
 

@@ -37,6 +37,9 @@ MARK = "x-singerlake"
 """Key in SCHEMA's `schema` under which our taps say where rows come from and how a read ends."""
 
 
+LEFT_OUT, ADDED = "fields left out", "fields added"
+
+
 @dataclass(slots=True)
 class Stream:
     """A stream between its first SCHEMA and the end of the run.
@@ -108,7 +111,7 @@ class Stream:
         except ValueError as error:
             self.fail(f"line {message.line}: {error}")
             return
-        self.taken.update({self.dataset(member.suffix): self.name for member in table.family()})
+        self.taken.update({self.dataset(one.suffix).casefold(): self.name for one in table.family()})
         self.schema, self.keys = message.schema, message.key_properties
         self.replication_keys = message.bookmark_properties
         self.tables |= {member.suffix: member for member in table.family()}
@@ -118,10 +121,9 @@ class Stream:
         """The columns that a SCHEMA asks for; raises ValueError where it cannot have them."""
         table = table_of(message.schema, message.key_properties, self._plan(message.schema))
         for name in sorted(self.dataset(member.suffix) for member in table.family()):
-            if self.taken.get(name, self.name) != self.name:
+            if (other := self.taken.get(name.casefold(), self.name)) != self.name:
                 raise ValueError(
-                    f"its dataset, or a child's, has the name of one of stream {self.taken[name]!r}: "
-                    "rename one of them at the tap"
+                    f"its dataset, or a child's, has the name of one of stream {other!r}: rename one there"
                 )
         return table
 
@@ -330,10 +332,10 @@ class Stream:
 
     def _notes(self) -> list[str]:
         notes = [f"{count} values of {column} {how}" for (column, how), count in sorted(self.coerced.items())]
-        for what, counts in (("left out", self.undeclared), ("added", self.added)):
+        for what, counts in ((LEFT_OUT, self.undeclared), (ADDED, self.added)):
             if counts:
                 fields = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items())[:10])
-                notes.append(f"fields {what} that the schema does not name: {fields}")
+                notes.append(f"{what} that the schema does not name: {fields}")
         if self.unchecked_patterns:
             notes.append(
                 f"{self.unchecked_patterns} patterns of the schema are not checked: "

@@ -9,23 +9,25 @@ from lake_parquet.errors import printable
 from lake_parquet.prune import Weight
 from lake_parquet.readable import plural, readable_bytes
 from lake_parquet.runs import DatasetSummary, RunRecord
-
-CHILD = "__"
+from target_lake_parquet.stream import LEFT_OUT
 
 
 def log_summary(logger: logging.Logger, run: RunRecord) -> None:
     """Logs one line a dataset: the facts stand in the text, for consoles, and as `extra`, for JSON logs."""
+    told: set[str] = set()
     for one in run.datasets:
         if run.error and one.status == "failed":
             continue  # one error ended them all, and is told once
-        logger.log(_level(one), "%s", sentence(one), extra=_extra(one))
+        logger.log(_level(one, is_first=one.stream not in told), "%s", sentence(one), extra=_extra(one))
+        told.add(one.stream)
 
 
-def _level(one: DatasetSummary) -> int:
-    """An error for what was not published, once a stream; a warning where records are missing."""
+def _level(one: DatasetSummary, *, is_first: bool) -> int:
+    """An error for what was not published, once a stream; a warning where records or fields are missing."""
     if one.status in ("held", "failed"):
-        return logging.INFO if CHILD in one.dataset else logging.ERROR
-    return logging.WARNING if one.proof == "open" or one.rows_quarantined else logging.INFO
+        return logging.ERROR if is_first else logging.INFO
+    is_less = one.rows_quarantined or any(note.startswith(LEFT_OUT) for note in one.notes)
+    return logging.WARNING if one.proof == "open" or is_less else logging.INFO
 
 
 def _extra(one: DatasetSummary) -> dict[str, object]:

@@ -6,6 +6,7 @@ column widens for this block (int64 to decimal, float64 to decimal, decimal to a
 string). What cannot be, is refused. The rules stand in `docs/lake-format.md`.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
@@ -29,6 +30,9 @@ EXACT_INT = 2**53
 SHORT, TINY, HUGE = 16, 1e-300, 1e300
 MAX_EXPONENT = 1000
 """A number past 10 to this power is refused: writing it out would fill the memory."""
+NO_LIST = "kept as JSON text, and no list as the schema says"
+_NUMBER = re.compile(r" *[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)? *", re.ASCII)
+"""A number in a string; Python's own reader takes underscores and the digits of all scripts, too."""
 _json = msgspec.json.Encoder(decimal_format="number")
 _roomy = Context(prec=2 * MAX_DIGITS)
 
@@ -79,9 +83,10 @@ def _convert_string(values: Sequence[Any], _: Column) -> Converted:
     return Converted(pl.Series(texts, dtype=pl.String), {"written as JSON text": count})
 
 
-def _convert_json(values: Sequence[Any], _: Column) -> Converted:
+def _convert_json(values: Sequence[Any], column: Column) -> Converted:
     texts = [None if value is None else _json.encode(value) for value in values]
-    return Converted(pl.Series(texts, dtype=JSON))
+    others = sum(not isinstance(value, list | None) for value in values) if column.is_string_list else 0
+    return Converted(pl.Series(texts, dtype=JSON), {NO_LIST: others} if others else {})
 
 
 def json_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
@@ -110,7 +115,7 @@ def _convert_integer(values: Sequence[Any], _: Column) -> Converted:
             if value is None or type(value) is int:
                 continue
             if isinstance(value, float | Decimal) and _is_sane(value) and value == int(value):
-                values[i] = int(value)
+                values[i] = int(_shortest(value))  # as it is written: 1e23 is not the float next to it
                 coerced["whole number written as integer"] = (
                     coerced.get("whole number written as integer", 0) + 1
                 )
@@ -179,6 +184,8 @@ def _to_decimal(value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
     try:
+        if isinstance(value, str) and not _NUMBER.fullmatch(value):
+            return None
         number = Decimal(repr(value) if isinstance(value, float) else value)
     except InvalidOperation:
         return None

@@ -316,6 +316,16 @@ def test_a_block_that_holds_a_bad_line_names_it(line: bytes) -> None:
     assert next(bad.line for bad in decoded.bad) == 6
 
 
+def test_messages_that_go_on_past_their_lines_are_bad_though_as_many_as_lines() -> None:
+    """Two on one line, and one on two: with a column of any shape, both parsers read over line ends."""
+    table = table_of({"properties": {"id": {"type": "integer"}, "j": {}}}, ["id"])
+    head = b'{"type":"RECORD","stream":"s","record": {"id": %d}'
+    torn = b"".join([head % 1, b"} ", head % 2, b"}\n", head % 3, b', "x":\n', head % 4, b"}}\n"])
+    good = block_of(['{"id": 5, "j": {}}', '{"id": 6, "j": [1]}'])
+    found = list(BlockDecoder(table).decode([Rows("s", good + torn, 1, 5)]))
+    assert sorted(bad.line for part in found for bad in part.bad) == [3, 4, 5]
+
+
 TIMES = st.sampled_from(
     [
         *['"2024-02-29T23:59:59.999999+05:30"', '"2024-01-01T00:00:00Z"', '"2024-01-01 00:00:00"', '""'],

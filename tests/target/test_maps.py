@@ -261,6 +261,17 @@ def test_streams_without_a_map_stay_bytes_and_bad_lines_of_mapped_ones_name_thei
     assert place.datasets() == ["o"]
 
 
+def test_a_mapped_record_that_names_two_streams_is_bad(place: Place) -> None:
+    two = record("users", id=1)[:-1] + ', "stream": "o"}'
+    ended = place.run(USERS, two, stream_maps={"users": {"__alias__": "people"}})
+    assert ended.code == 1
+    assert (
+        "line 2: field 'record' is not readable JSON (the message names two types, or two streams)"
+        in ended.err
+    )
+    assert place.datasets() == []
+
+
 def test_faker_makes_the_same_values_of_the_same_seed(place: Place) -> None:
     maps = {"users": {"email": "fake.email()"}}
     for source in ("a", "b"):

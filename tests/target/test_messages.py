@@ -93,10 +93,35 @@ def test_a_record_line_of_an_uncommon_writing_is_a_run_of_its_own() -> None:
         assert bytes(record_of(line.encode())) == b'{"id": 1}'
 
 
-@given(st.lists(st.sampled_from(["a", "b", "b{", "state", "blank"]), max_size=12), st.integers(1, 400))
+def test_a_streams_records_stay_in_order_however_their_lines_begin() -> None:
+    """The last row of a key wins: a record in another writing must not be passed by one that came later."""
+    turns = [
+        line
+        for value in range(20)
+        for line in (row("a", value) if value % 3 else row("a", value).replace(": ", ":"), row("b", value))
+    ]
+    found = {one.stream: one for one in read(*turns) if isinstance(one, Rows)}
+    assert {name: one.lines.to_list() for name, one in found.items()} == {
+        "a": [*range(1, 41, 2)],
+        "b": [*range(2, 41, 2)],
+    }
+    assert found["a"].block.decode().splitlines() == turns[::2]
+
+
+KINDS = ["a", "b", "b{", "a compact", "a crlf", "a spaced", "b latin", "state", "blank"]
+
+
+@given(st.lists(st.sampled_from(KINDS), max_size=30), st.integers(1, 400))
 def test_it_does_not_matter_where_the_reading_pauses(kinds: list[str], size: int) -> None:
-    texts = {"state": '{"type": "STATE", "value": {}}', "blank": ""}
-    data = "".join(texts.get(kind, row(kind, 1)) + "\n" for kind in kinds).encode()
+    texts = {
+        "state": b'{"type": "STATE", "value": {}}',
+        "blank": b"",
+        "a compact": row("a", 1).replace(": ", ":").encode(),
+        "a crlf": row("a", 1).encode() + b"\r",
+        "a spaced": row("a", 1).replace('"record":', '"record" :').encode(),
+        "b latin": row("b", 1).replace("1", '"\xe9"').encode("latin-1"),
+    }
+    data = b"".join(texts.get(kind, row(kind, 1).encode()) + b"\n" for kind in kinds)
 
     class Slow(io.BytesIO):
         def read1(self, _: int | None = -1, /) -> bytes:
@@ -105,9 +130,13 @@ def test_it_does_not_matter_where_the_reading_pauses(kinds: list[str], size: int
     def told(messages: list[Message]) -> list[tuple[int, object]]:
         """Each message on its own, by its line: runs may be cut anywhere, but no row passes another kind."""
         each: list[tuple[int, object]] = []
+        last: dict[str, int] = {}
         for one in messages:
             if isinstance(one, Rows):
-                rows = one.block.splitlines(keepends=True)
+                rows = one.block.split(b"\n")[:-1]
+                assert one.lines.is_sorted()
+                assert one.lines[0] > last.get(one.stream, 0), "a stream's records stay in order"
+                last[one.stream] = one.lines[-1]
                 found = [(line, (one.stream, row)) for line, row in zip(one.lines, rows, strict=True)]
                 assert found[0][0] > max(
                     (line for line, kind in each if not isinstance(kind, tuple)), default=0

@@ -129,6 +129,23 @@ def test_a_bad_message_fails_its_stream_alone(place: Place, case: str) -> None:
     assert place.datasets() == ["orders"]
 
 
+@pytest.mark.parametrize("found", [{}, {"o": None}, {"o": {}}, {"o": 5}])
+def test_a_key_within_an_object_may_not_be_missing(place: Place, found: dict[str, Any]) -> None:
+    head = schema("s", {"o": {"type": ["object", "null"], "properties": {"id": INTEGER}}}, keys=["o__id"])
+    ended = place.run(head, record("s", o={"id": 1}), record("s", **found))
+    assert ended.code == 1
+    assert "line 3: field 'o" in ended.err
+    assert place.datasets() == []
+
+
+def test_names_of_streams_that_differ_in_case_alone_are_refused(place: Place) -> None:
+    """Their folders would be one on some disks."""
+    ended = place.run(schema("Orders", {"id": KEY}), schema("orders", {"id": KEY}), record("Orders", id=1))
+    assert ended.code == 1
+    assert "has the name of one of stream 'Orders'" in ended.err
+    assert place.datasets() == ["Orders"]
+
+
 def test_a_stream_that_failed_before_its_schema_stays_failed(place: Place) -> None:
     ended = place.run(record("s", id=1), schema("s", {"id": KEY}), record("s", id=2))
     assert ended.code == 1

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from lake_parquet.widen import JSON
 from target_lake_parquet.columns import Column, Kind
-from target_lake_parquet.dates import Converted
-from target_lake_parquet.values import MAX_EXPONENT, convert, is_float_exact, json_text, parse_number
+from target_lake_parquet.dates import AT_MIDNIGHT, MIDNIGHT, Converted
+from target_lake_parquet.values import MAX_EXPONENT, NO_LIST, convert, is_float_exact, json_text, parse_number
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 _decoder = msgspec.json.Decoder(float_hook=parse_number)
@@ -53,6 +53,8 @@ TAKEN: list[tuple[Kind, str, Any]] = [
     (Kind.INTEGER, "7.0", 7),
     (Kind.INTEGER, "9007199254740993.0", 2**53 + 1),
     (Kind.INTEGER, "1e20", Decimal(10**20)),
+    (Kind.INTEGER, "1e23", Decimal(10**23)),
+    (Kind.INTEGER, "9.2233720361e18", 9223372036100000000),
     (Kind.INTEGER, "9" * 39, "9" * 39),
     (Kind.NUMBER, "0.1", 0.1),
     (Kind.NUMBER, "7", 7.0),
@@ -75,6 +77,7 @@ TAKEN: list[tuple[Kind, str, Any]] = [
     (Kind.DECIMAL, "7", Decimal(7)),
     (Kind.DECIMAL, "0.12345678901234567890", Decimal("0.1234567890123456789")),
     (Kind.DECIMAL, '"1e3"', Decimal(1000)),
+    (Kind.DECIMAL, '" 1.5 "', Decimal("1.5")),
     (Kind.BOOLEAN, "true", True),
     (Kind.BOOLEAN, "false", False),
     (Kind.STRING, '"a\\u0000b"', "a\0b"),
@@ -110,7 +113,11 @@ REFUSED: list[tuple[Kind, list[str], str]] = [
     (Kind.INTEGER, ["7.5", '"7"', "true", "[]", "{}", "1e-1"], "is not a whole number"),
     (Kind.NUMBER, ['"7"', "true", "[]", "{}"], "is not a number"),
     (Kind.NUMBER, ["1e1001", "-1e999999999", "1e-1001"], "has too large an exponent"),
-    (Kind.DECIMAL, ['"x"', '""', '"NaN"', '"Infinity"', '"1e2000"', "true", "[]"], "is not a decimal number"),
+    (
+        Kind.DECIMAL,
+        ['"x"', '"1_000"', '"\u0661"', '"0x1"', '""', '"NaN"', '"Infinity"', '"1e2000"', "true", "[]"],
+        "is not a decimal number",
+    ),
     (Kind.BOOLEAN, ["0", "1", '"true"', "[]"], "is not true or false"),
     (
         Kind.TIMESTAMP,
@@ -133,7 +140,7 @@ REFUSED: list[tuple[Kind, list[str], str]] = [
     ),
     (
         Kind.DATE,
-        ['"2024-01-02T00:00:01Z"', '"2024-02-30"', '"02/01/2024"', "5", '""'],
+        ['"2024-01-02T00:00:01Z"', '"2024-02-30"', '"2024-W01-1"', '"02/01/2024"', "5", '""'],
         "is not a date (YYYY-MM-DD)",
     ),
 ]
@@ -157,6 +164,12 @@ def test_coerced_values_are_counted() -> None:
     assert converted(Kind.INTEGER, "1", "2.0", "3.0", "null").coerced == {WHOLE: 2}
     assert converted(Kind.STRING, '"a"', "1", "true", "null").coerced == {TEXT: 2}
     assert converted(Kind.STRING, '"a"', "null").coerced == {}
+    noon, day = '"2024-01-02T12:00:00Z"', '"2024-01-02"'
+    assert converted(Kind.TIMESTAMP, noon, day, day, "null").coerced == {MIDNIGHT: 2}
+    assert converted(Kind.DATE, day, '"2024-01-02T00:00:00Z"', "null").coerced == {AT_MIDNIGHT: 1}
+    lists = Column("c", ("c",), Kind.JSON, is_string_list=True)
+    assert convert(lists, [["a"], "{1,2}", None, 7]).coerced == {NO_LIST: 2}
+    assert converted(Kind.JSON, '"a"', "7").coerced == {}
 
 
 DATES: list[tuple[str, datetime]] = [
