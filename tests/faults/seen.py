@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import polars as pl
 import pyarrow.parquet as pq
 
@@ -18,6 +19,11 @@ from lake_parquet.runs import read_runs
 from tests.target.command import Ended
 
 _SNAPSHOT = re.compile(r"\d{8}T\d{12}Z\.parquet")
+
+BY_GLOB = """
+SELECT * EXCLUDE (filename) FROM read_parquet(?, filename = true)
+WHERE filename = (SELECT max(file) FROM glob(?))
+"""
 
 Rows = list[str]
 Family = tuple[Rows, dict[str, Rows]]
@@ -65,11 +71,14 @@ def writers(lake: Path, name: str) -> set[str]:
 
 
 def other_readers(lake: Path, name: str) -> list[list[Any]]:
-    """The latest rows as DuckDB, pyarrow and Polars read them."""
+    """The latest rows as DuckDB (by file and by glob), pyarrow, pandas and Polars read them."""
     path = str(max((lake / "raw" / name).glob("*.parquet")))
+    every = str(lake / "raw" / name / "[0-9]*.parquet")
     with duckdb.connect() as connection:
         told = connection.execute("SELECT * FROM read_parquet(?)", [path]).fetchall()
-    return [told, pq.ParquetFile(path).read().to_pylist(), pl.read_parquet(path).rows()]
+        by_glob = connection.execute(BY_GLOB, [every, every]).fetchall()
+    tables = [pq.ParquetFile(path).read().to_pylist(), pl.read_parquet(path).rows()]
+    return [told, by_glob, *tables, pd.read_parquet(path).to_numpy().tolist()]
 
 
 def records(lake: Path) -> int | None:
