@@ -1,6 +1,7 @@
 """A lake in, one line of facts a dataset out: footers and run records are read, rows are not."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
@@ -24,6 +25,9 @@ MEMORY = timedelta(days=7)
 
 RECENT = timedelta(days=1)
 """What arrived so lately is summed up: last night's runs, whenever one looks in the morning."""
+
+AT_ONCE = 32
+"""Datasets that are looked at at once in an object store."""
 
 MOST_RUNS = 2000
 """Run records that are read at most, the newest first."""
@@ -139,7 +143,15 @@ def look_at(
 ) -> list[Overview]:
     """One overview a dataset of `listing`, grouped by tenant and source, in a group the worst first."""
     depth = min(TREND, max(2, TREND_FOOTERS // max(1, len(listing))))
-    found = [_overview(lake, name, names[-depth:], seen, limits, now) for name, names in listing.items()]
+
+    def look(item: tuple[str, list[str]]) -> Overview:
+        return _overview(lake, item[0], item[1][-depth:], seen, limits, now)
+
+    if lake.store.keeps_workplace:
+        found = list(map(look, listing.items()))
+    else:  # an object store answers many at once, each after a while
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = list(pool.map(look, listing.items()))
     for one in found:
         one.snapshots = len(listing[one.dataset])
     found += seen.never

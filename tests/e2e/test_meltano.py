@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -168,6 +169,53 @@ def test_runs_are_incremental_and_the_latest_stays_whole(project: Project, acme:
     assert "Traceback" not in log
     assert "shpat_wrong" not in log
     assert (project.states(), sorted((project.lake / "raw").rglob("*"))) == (states, files)
+
+
+def running_taps() -> list[int]:
+    """The taps that read now; those that only discover are not meant."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            words = path.read_bytes().decode(errors="replace").split("\0")
+            if "--catalog" in words and any(word.endswith("bin/tap-shopify") for word in words):
+                found.append(int(path.parent.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the tap's process in /proc")
+def test_a_tap_that_dies_under_meltano_never_replaces_a_whole_snapshot(
+    project: Project, acme: ShopifyServer
+) -> None:
+    """A full table anew, cut by SIGKILL and by SIGTERM: Meltano fails, readers see what they saw."""
+    settings = {"TENANT_ID": "acme", "TAP_SHOPIFY_PAGE_SIZE": "4", "TAP_SHOPIFY_BULK": "never"}
+    environment = shop(acme) | settings
+    pipe = ("tap-shopify", "target-lake-parquet")
+    project.run(*pipe, **environment)
+    whole = {path: path.read_bytes() for path in (project.lake / "raw").rglob("*.parquet")}
+    states = project.states()
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        asked = 0
+
+        def strike(stage: str, number: signal.Signals = number) -> None:
+            nonlocal asked
+            taps = running_taps() if stage == "asked" else []
+            asked += bool(taps)
+            if asked == 12:
+                for tap in taps:
+                    os.kill(tap, number)
+
+        acme.watch = strike
+        code, _, log = project.meltano("run", "--full-refresh", *pipe, **environment)
+        assert asked >= 12, log
+        assert code != 0
+        assert {path: path.read_bytes() for path in (project.lake / "raw").rglob("*.parquet")} == whole
+        assert project.states() == states
+        (cut,) = (one for one in project.last_run()["datasets"] if one["dataset"] == "acme_shopify_orders")
+        assert (cut["status"], cut["proof"], cut["row_count"]) == ("unchanged", "open", 40)
+        acme.watch = lambda _: None
+    project.run("--full-refresh", *pipe, **environment)
+    assert project.rows("acme_shopify_orders")["id"].sort().to_list() == ids(acme)
 
 
 def test_two_tenants_run_at_the_same_time(project: Project, acme: ShopifyServer, bolt: ShopifyServer) -> None:

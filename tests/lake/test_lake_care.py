@@ -1,6 +1,7 @@
 """`lake check`, `lake verify`, `lake prune`: what is odd, what is damaged, what may go."""
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -11,13 +12,17 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
-from lake_parquet import claims, prune
+from lake_parquet import Lake, claims, prune
 from lake_parquet.claims import BEGINNING
 from lake_parquet.cli import main
 from lake_parquet.footer import Owner
+from lake_parquet.health import Limits
+from lake_parquet.local_store import LocalStore
+from lake_parquet.overview import look_around
 from lake_parquet.paths import claim_path
 from lake_parquet.prune import Policy, Weight, superseded, weigh
 from lake_parquet.runs import DatasetSummary, RunRecord, write_run
+from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import Staging
 from tests.lake.writer import ITEMS, PARENT, Writer, frame
 
@@ -78,6 +83,25 @@ def test_each_alarm_is_a_line_and_exit_code_1(
     assert (result.exit_code, result.stdout) == (1, f"{kind}: orders: {text}\n")
     assert parsed(writer, "check") == [{"dataset": "orders", "alarm": kind, "text": text}]
     assert lake(writer, "check", "--ignore", "ord*").stdout == "missing: *: no dataset matches\n"
+
+
+def test_datasets_of_an_object_store_are_looked_at_at_once(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each footer is a wait there: one looked at after the other would never meet another."""
+    children = frame([{PARENT + "id": 0, "_position": 0, "sku": "a"}], ITEM)
+    writer.upsert(rows(1), items=[children])
+    met = threading.Barrier(2, timeout=20)
+    read = Lake.read
+
+    def slow(lake: Lake, dataset: str, name: str) -> Snapshot:
+        met.wait()
+        return read(lake, dataset, name)
+
+    monkeypatch.setattr(LocalStore, "keeps_workplace", property(lambda _: False))
+    monkeypatch.setattr(Lake, "read", slow)
+    found, _ = look_around(writer.lake, "*", Limits(), NOW)
+    assert [(one.dataset, one.row_count) for one in found] == [("orders", 1), ("orders__items", 1)]
 
 
 def test_limits_are_the_callers(writer: Writer) -> None:
