@@ -348,7 +348,7 @@ class ShopifyStream(CommonStream):
                 "%s: what was read could not be held against Shopify's own count. %s", self.label, error
             )
             return
-        if there > windows.counted:
+        if there > (read := len(windows.counted)):
             logger.warning(
                 "%s: Shopify counts %s%d records, %d were read, and the next run does not go back to the "
                 "others. Read the stream anew, with --full-refresh or a state without it; report it to the "
@@ -356,5 +356,5 @@ class ShopifyStream(CommonStream):
                 self.label,
                 "" if is_exact else "at least ",
                 there,
-                windows.counted,
+                read,
             )
