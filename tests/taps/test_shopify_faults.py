@@ -166,8 +166,8 @@ def test_fewer_rows_than_the_shop_counts_are_told_of_with_both_figures(
     """A list that ends too early says so itself: no more pages."""
     page = connections.connection
 
-    def short(rows: Any, arguments: Any) -> Any:
-        found = page(rows, arguments)
+    def short(*arguments: Any) -> Any:
+        found = page(*arguments)
         return {**found, "pageInfo": {**found["pageInfo"], "hasNextPage": False}}
 
     read(config, streams=("customers",))
