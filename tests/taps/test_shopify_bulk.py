@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import subprocess
 import time
@@ -22,7 +23,7 @@ from tap_shopify.stream import ShopifyStream
 from tap_shopify.streams import Orders
 from tap_shopify.tap import TapShopify
 from tests.emulators.asking import Clock
-from tests.emulators.shopify import BulkPace, Fault, ShopifyServer, TokenBucket
+from tests.emulators.shopify import BulkPace, Fault, ShopifyServer, Short, TokenBucket
 from tests.taps.conftest import TOKEN
 from tests.taps.singer import IMPATIENT, Output, read, selected
 
@@ -321,6 +322,34 @@ def test_an_operation_that_fails_leaves_the_work_to_pages(
     assert len(output.rows("orders")) == 120
     ended = f"It ended as FAILED {code}, and its partial data may lack some rows, or parts of them."
     assert told() == [f"Stream orders: Bulk operation failed, the rest is read page by page. {ended}"]
+
+
+LACKS = {
+    "bytes": (Short(2), r"Its result has \d+ bytes, and Shopify tells of \d+\."),
+    "lines": (Short(2, is_sized=False), r"Its result has \d+ objects, and Shopify tells of \d+\."),
+    "all": (None, r"It ended with \d+ objects and no address to get them from\."),
+}
+
+
+@pytest.mark.parametrize("lack", LACKS)
+def test_a_result_that_lacks_lines_is_not_taken_for_whole(
+    shop: ShopifyServer, config: dict[str, Any], always: dict[str, Any], lack: str, told: Told
+) -> None:
+    streams = (*STREAMS, "locations", "order_transactions", "pages", "returns", "url_redirects")
+    short, reason = LACKS[lack]
+    paged = read(config, streams=streams)
+    shop.store.bulk.short, shop.store.bulk.has_urls = short or Short(0), short is not None
+    output = read(always, streams=streams)
+
+    assert {(mark_of(text) or {})["read"] for text in sent(shop)} == {f"Stream {name}" for name in streams}
+    assert {stream: by_key(output, stream) for stream in streams} == {
+        stream: by_key(paged, stream) for stream in streams
+    }
+    assert output.state == paged.state
+    assert len(told()) == len(streams)
+    for stream, warning in zip(sorted(streams), sorted(told()), strict=True):
+        said = f"Stream {stream}: Bulk operation failed, the rest is read page by page. "
+        assert re.fullmatch(re.escape(said) + reason, warning)
 
 
 def test_partial_data_of_whole_sorted_objects_is_used_and_read_on_from(

@@ -166,8 +166,8 @@ def test_fewer_rows_than_the_shop_counts_are_told_of_with_both_figures(
     """A list that ends too early says so itself: no more pages."""
     page = connections.connection
 
-    def short(rows: Any, arguments: Any) -> Any:
-        found = page(rows, arguments)
+    def short(*arguments: Any) -> Any:
+        found = page(*arguments)
         return {**found, "pageInfo": {**found["pageInfo"], "hasNextPage": False}}
 
     read(config, streams=("customers",))
@@ -175,7 +175,29 @@ def test_fewer_rows_than_the_shop_counts_are_told_of_with_both_figures(
     monkeypatch.setattr(resolvers, "connection", short)
     read(config, streams=("customers",))
 
-    assert "Stream customers: Shopify counts 24 records, 8 were read." in caplog.text
+    (warning,) = (line for line in caplog.messages if "Shopify counts" in line)
+    assert warning == (
+        "Stream customers: Shopify counts 24 records, 8 were read, and the next run does not go back to the "
+        "others. Read the stream anew, with --full-refresh or a state without it; report it to the tap's "
+        "authors if it stays."
+    )
+
+
+def test_a_count_that_is_refused_fails_no_stream_whose_rows_were_sent(
+    shop: ShopifyServer, config: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = read(config, streams=("customers",))
+    shop.faults.add(Fault.graphql_error("ACCESS_DENIED", "Access denied."), times=None, root="customersCount")
+    output = read(config, streams=("customers",))
+
+    assert output.rows("customers") == whole.rows("customers")
+    assert output.types("customers") == whole.types("customers"), "ACTIVATE_VERSION at the end, too"
+    assert output.state == whole.state
+    (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert warning.startswith(
+        "Stream customers: what was read could not be held against Shopify's own count. customers of "
+    )
+    assert "Access denied." in warning
 
 
 class Elsewhere(BaseHTTPRequestHandler):

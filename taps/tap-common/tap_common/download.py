@@ -33,6 +33,8 @@ class Download:
         protect([parts.query])  # what opens the file
         self.what = what
         self.tries = tries
+        self.size = 0
+        """Bytes of the file that came so far."""
         self._url = url
         self._session = requests.Session()
         self._session.trust_env = not is_local
@@ -56,11 +58,11 @@ class Download:
 
     def _chunks(self) -> Iterator[bytes]:
         """Yield the file's bytes, each once; a connection that breaks off is followed by the next."""
-        position, failures = 0, 0
+        failures = 0
         while True:
             try:
-                for chunk in self._from(position):
-                    position += len(chunk)
+                for chunk in self._from(self.size):
+                    self.size += len(chunk)
                     failures = 0
                     yield chunk
                 return
@@ -72,7 +74,7 @@ class Download:
                 if failures >= self.tries:
                     raise
                 delay = delays.send(error)
-                logger.warning("%s Going on at byte %d in %.1f s.", error, position, delay)
+                logger.warning("%s Going on at byte %d in %.1f s.", error, self.size, delay)
                 time.sleep(delay)
 
     def _from(self, position: int) -> Iterator[bytes]:

@@ -154,6 +154,8 @@ class Backfill:
     def _result(self, operation: Operation, rest: Rest) -> Generator[Page, None, Rest]:
         if operation.status != "COMPLETED":
             return (yield from self._part(operation, rest))
+        if not operation.is_whole:
+            raise ApiError(f"It ended with {operation.lines} objects and no address to get them from.")
         read = 0
         for nodes in self._nodes(operation.url, operation):
             read += len(nodes)
@@ -198,7 +200,25 @@ class Backfill:
         if url is None:
             return
         assert self.query is not None  # noqa: S101 - else nothing was started
-        lines = Download(url, self.what, tries=self.operations.client.api.tries).lines()
-        rows = objects(lines, self.query.nested, operation.size, self.what)
+        rows = objects(self._lines(url, operation), self.query.nested, operation.size, self.what)
         while page := list(islice(rows, PAGE_ROWS)):
             yield page
+
+    def _lines(self, url: str, operation: Operation) -> Iterator[bytes]:
+        """Yield the lines of a result; where all should be there, the end comes only if they are.
+
+        Raises:
+            ApiError: Fewer came than Shopify told of, or other bytes. Objects with nested lists are handed on
+                after the last line: none is then.
+        """
+        download = Download(url, self.what, tries=self.operations.client.api.tries)
+        count = 0
+        for line in download.lines():
+            count += bool(line)
+            yield line
+        if operation.status != "COMPLETED":
+            return
+        if operation.size and download.size != operation.size:
+            raise ApiError(f"Its result has {download.size} bytes, and Shopify tells of {operation.size}.")
+        if count < operation.lines:
+            raise ApiError(f"Its result has {count} objects, and Shopify tells of {operation.lines}.")

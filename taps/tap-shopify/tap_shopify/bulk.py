@@ -56,7 +56,9 @@ class Operation:
     query: str
     created_at: str
     lines: int
+    """Objects, nested ones too: each is a line."""
     size: int
+    """Bytes of the result, 0 where Shopify does not tell."""
     url: str | None
     partial_url: str | None
 

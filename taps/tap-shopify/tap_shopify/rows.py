@@ -21,6 +21,7 @@ from tap_common.errors import ApiError
 from tap_common.pages import PageGuard
 from tap_common.redact import foreign
 from tap_shopify.graphql import Column, is_searched, rest
+from tap_shopify.walk import check_end
 
 GID_COLUMN = "admin_graphql_api_id"
 COPIES = 10
@@ -50,7 +51,8 @@ def type_of(gid: str) -> str:
 class Remainder:
     """What was not in a reply of a nested list: of which object, the way to the list, and from where.
 
-    `rows` is the list that it belongs to. Without a cursor, the list comes anew.
+    `rows` is the list that it belongs to, `count` how many came of it, also of those that were handed on.
+    Without a cursor, the list comes anew.
     """
 
     owner: str
@@ -58,6 +60,7 @@ class Remainder:
     shape: Shape
     rows: list[Row]
     cursor: str | None
+    count: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -119,7 +122,8 @@ class Shape:
                 page, value = value["pageInfo"], value["nodes"]
                 row[name] = value
                 if page["hasNextPage"]:
-                    left.append(Remainder(owner, self._to(column), shape, value, page["endCursor"]))
+                    way, cursor = self._to(column), page["endCursor"]
+                    left.append(Remainder(owner, way, shape, value, cursor, len(value)))
             elif limit is not None and len(value) >= limit:
                 value.clear()
                 left.append(Remainder(owner, self._to(column), shape, value, None))
@@ -215,8 +219,7 @@ class Remainders:
             for part in left:
                 groups.setdefault((type_of(part.owner), part.names), []).append(part)
                 if part.way[-1].nodes:
-                    what = f"Stream {self._stream}, {part.names[-1]} of {part.owner}"
-                    guard = guards.setdefault((part.owner, part.names), PageGuard(what))
+                    guard = guards.setdefault((part.owner, part.names), PageGuard(self._what(part)))
                     guard.following(part.cursor, more=True)
             left = []
             for parts in groups.values():
@@ -261,5 +264,13 @@ class Remainders:
         for row in rows:
             part.shape.apply(row, left, part.owner)
         part.rows.extend(rows)
-        if isinstance(value, dict) and value["pageInfo"]["hasNextPage"]:
-            left.append(replace(part, cursor=value["pageInfo"]["endCursor"]))
+        if not isinstance(value, dict):
+            return
+        count = part.count + len(rows)
+        if value["pageInfo"]["hasNextPage"]:
+            left.append(replace(part, cursor=value["pageInfo"]["endCursor"], count=count))
+        else:
+            check_end(self._what(part), count)
+
+    def _what(self, part: Remainder) -> str:
+        return f"Stream {self._stream}, {part.names[-1]} of {part.owner}"

@@ -68,11 +68,8 @@ class Walk:
         self.keys = keys
         self._read += len(page.nodes)
         self.cursor = self._guard.following(page.page_info["endCursor"], more=page.page_info["hasNextPage"])
-        if self.is_over and self._read == LONGEST_WALK:
-            raise ApiError(
-                f"{self.what}: the list ended after exactly {self._read} objects, which is as far as Shopify "
-                "pages: there may be more, and nothing says so. Report it to the tap's authors."
-            )
+        if self.is_over:
+            check_end(self.what, self._read)
 
     @property
     def is_over(self) -> bool:
@@ -89,6 +86,19 @@ class Walk:
         """The moment before which everything was read, if it comes sorted; else where the walk starts."""
         given = self.progress.given
         return datetime.fromisoformat(given) if given else self.start
+
+
+def check_end(what: str, count: int) -> None:
+    """Refuse a list that ends just where Shopify's limit is.
+
+    Raises:
+        ApiError: It does: what it lacks is not to be seen.
+    """
+    if count == LONGEST_WALK:
+        raise ApiError(
+            f"{what}: the list ended after exactly {count} objects, which is as far as Shopify "
+            "pages: there may be more, and nothing says so. Report it to the tap's authors."
+        )
 
 
 def condition(search: str | None, field: str | None, start: str | None, end: str | None) -> str | None:

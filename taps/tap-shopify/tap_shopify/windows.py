@@ -20,7 +20,7 @@ from threading import Lock
 from typing import Any
 
 from tap_common.emit import Row
-from tap_common.pages import Page, Seen
+from tap_common.pages import Page, Seen, Tally
 from tap_common.progress import Progress, text_of
 from tap_common.workers import Workers
 from tap_shopify.walk import Fetched, Walk
@@ -75,7 +75,7 @@ class Windows:
         self._had_room = False
         self.comes_again = comes_again
         self.seen = Seen()
-        self.counted = 0
+        self.counted = Tally()
         """Nodes read that had not changed since the read began: what a count of the same filter finds."""
         self._lock = Lock()
 
@@ -128,7 +128,7 @@ class Windows:
             if end is None:
                 # Most rows changed lately: where a wide read found any before, its last window is long.
                 is_wide = begin is not None and begin + self.first_width <= self._settled
-                is_long = is_wide and self.counted > 0 and self._had_room
+                is_long = is_wide and bool(self.counted) and self._had_room
                 if not is_long and (yield from self._open_window(start, begin)):
                     yield Page([], self.progress.whole_read())
                     return
@@ -270,7 +270,7 @@ class Windows:
     def _new(self, nodes: list[Row]) -> list[Row]:
         with self._lock:
             fresh = nodes if self.comes_again else self.seen.new(nodes, "id", self.field)
-            self.counted += sum(self._is_settled(node) for node in fresh)
+            self.counted.add(node.get("id") for node in fresh if self._is_settled(node))
         return fresh
 
     def _keys(self, nodes: list[Row]) -> list[str]:

@@ -9,10 +9,10 @@
 It also runs by itself: `python -m tests.emulators.shopify --orders 500`.
 """
 
-from tests.emulators.shopify.bulk import BulkPace
+from tests.emulators.shopify.bulk import BulkPace, Short
 from tests.emulators.shopify.cost import TokenBucket
 from tests.emulators.shopify.faults import Fault, Faults
 from tests.emulators.shopify.server import RequestRecord, ShopifyServer
 from tests.emulators.shopify.store import Store
 
-__all__ = ["BulkPace", "Fault", "Faults", "RequestRecord", "ShopifyServer", "Store", "TokenBucket"]
+__all__ = ["BulkPace", "Fault", "Faults", "RequestRecord", "ShopifyServer", "Short", "Store", "TokenBucket"]

@@ -3,6 +3,8 @@
 server.store.bulk.pace = BulkPace(running=30)          each takes half a minute, by its clock
 server.store.bulk.fail("INTERNAL_SERVER_ERROR", 0.6)   the next one breaks after 60 % of its lines
 server.store.bulk.occupy(5)                            five of another program of the same app
+server.store.bulk.short = Short(lines=3)               results lack their last three lines from now on
+server.store.bulk.has_urls = False                     results are nowhere to be had, though counted
 """
 
 from __future__ import annotations
@@ -45,6 +47,14 @@ class BulkPace:
     created: float = 0.0
     running: float = 0.0
     canceling: float = 0.0
+
+
+@dataclass(frozen=True)
+class Short:
+    """How many of its last lines a result lacks, which are counted; and whether its size tells of them."""
+
+    lines: int
+    is_sized: bool = True
 
 
 @dataclass
@@ -132,6 +142,8 @@ class BulkOperations:
         self.clock = clock
         self.pace = BulkPace()
         self.order = "mixed"
+        self.short = Short(0)
+        self.has_urls = True
         self.kept: dict[str, Kept] | None = None
         """Lines by document, once a measurement set this to `{}`: rendered once, for data that stays."""
         self.operations: dict[str, Operation] = {}
@@ -231,7 +243,7 @@ class BulkOperations:
             "objectCount": str(operation.lines if counted else 0),
             "rootObjectCount": str(operation.roots if counted else 0),
             "fileSize": str(operation.size) if is_done and has_lines else None,
-            "url": url if is_done and has_lines else None,
+            "url": url if is_done and has_lines and self.has_urls else None,
             "partialDataUrl": url if is_partial else None,
         }
 
@@ -314,9 +326,18 @@ class BulkOperations:
                 operation.lines += 1
         if operation.failure:
             keep = int(operation.lines * operation.failure[1])
-            with path.open("rb+") as file:
-                for _ in range(keep):
-                    file.readline()
-                file.truncate()
+            cut(path, keep)
             operation.lines = keep
         operation.size = path.stat().st_size
+        if self.short.lines:
+            cut(path, operation.lines - self.short.lines)
+            if not self.short.is_sized:
+                operation.size = path.stat().st_size
+
+
+def cut(path: Path, lines: int) -> None:
+    """Keep so many lines of a file."""
+    with path.open("rb+") as file:
+        for _ in range(lines):
+            file.readline()
+        file.truncate()

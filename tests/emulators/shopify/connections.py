@@ -63,13 +63,13 @@ class PageArguments:
         )
 
 
-def connection(rows: Sequence[Row], arguments: PageArguments) -> Row:
-    """Return one page of the rows, in the shape of any `...Connection` type.
+def connection(rows: Sequence[Row], arguments: PageArguments, longest: int | None = None) -> Row:
+    """Return one page of the rows, in the shape of any `...Connection` type; past `longest` there are none.
 
     Raises:
         graphql.GraphQLError: a cursor is not one of this sort key.
     """
-    keyed = ordered(rows, arguments)
+    keyed = ordered(rows, arguments)[:longest]
     start, end = 0, len(keyed)
     if arguments.after is not None:
         after = read_cursor(arguments.after, keyed)

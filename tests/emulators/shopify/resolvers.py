@@ -106,7 +106,7 @@ def connection_resolver(name: str, asked: Resolver | None, kind: GraphQLNamedTyp
             for row in rows:  # what is made when it is first asked for is asked for now
                 if column not in row:
                     missing(info.context.store, kind.fields[column].type, column, row)
-        return connection(rows, page)
+        return connection(rows, page, info.context.store.longest_list)
 
     return resolve
 

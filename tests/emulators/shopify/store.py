@@ -67,6 +67,8 @@ class Store:
         self.payments: Row = {"id": "gid://shopify/ShopifyPaymentsAccount/61000000001"}
         self.sizes: dict[str, int] = {}
         """How many rows of a root connection to make, by its name; to be set before it is first asked."""
+        self.longest_list = 25_000
+        """Objects after which pages end, of a root connection or a nested one, without a word about it."""
         self.nested: dict[tuple[str, str], int] = {}
         """How many rows of a nested connection or list, by type and field, likewise."""
         self.made: dict[str, Row] = {}
