@@ -21,7 +21,7 @@ from tap_shopify.streams import STREAMS
 from tap_shopify.tap import TapShopify
 from tests.emulators.shopify import Fault, ShopifyServer, TokenBucket, api
 from tests.emulators.shopify.schema import admin_schema
-from tests.emulators.shopify.scopes import refusals
+from tests.emulators.shopify.scopes import may_see, refusals
 from tests.taps.conftest import TOKEN
 from tests.taps.singer import Output, read, run, selected, sync
 
@@ -307,6 +307,53 @@ def test_old_orders_without_read_all_orders_warn(
 
     told = [line for line in warnings(caplog) if "read_all_orders" in line]
     assert [line[:15] for line in told] == ["Stream orders: "] * warned
+
+
+@pytest.mark.parametrize("bulk", ["never", "always"])
+def test_fulfillment_orders_that_some_scope_hides_are_told(
+    shop: ShopifyServer, config: dict[str, Any], caplog: pytest.LogCaptureFixture, bulk: str
+) -> None:
+    shop.store.sizes["fulfillmentOrders"] = 40
+    granted = {"write_merchant_managed_fulfillment_orders", "read_assigned_fulfillment_orders"}
+    shop.store.scopes = READS | granted
+
+    output = read({**config, "bulk": bulk}, streams=("fulfillment_orders",))
+
+    shown = {row["id"] for row in shop.store.rows("fulfillmentOrders") if may_see(row, granted)}
+    assert {row["admin_graphql_api_id"] for row in output.rows("fulfillment_orders")} == shown
+    assert 0 < len(shown) < 40
+    (line,) = (line for line in warnings(caplog) if line.startswith("Stream fulfillment_orders: "))
+    assert line == (
+        "Stream fulfillment_orders: Shopify shows this token the fulfillment orders of some kinds of "
+        "locations alone, and is silent about the others. Grant the app "
+        "read_third_party_fulfillment_orders and read_marketplace_fulfillment_orders to read those, where "
+        "the shop has any."
+    )
+
+
+def test_with_every_scope_all_fulfillment_orders_come_and_nothing_is_told(
+    shop: ShopifyServer, config: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.store.sizes["fulfillmentOrders"] = 40
+
+    output = read(config, streams=("fulfillment_orders",))
+
+    came = {row["admin_graphql_api_id"] for row in output.rows("fulfillment_orders")}
+    assert came == set(shop.store.ids("fulfillmentOrders"))
+    assert warnings(caplog) == []
+
+
+def test_of_the_scopes_for_fulfillment_orders_the_one_that_most_shops_need_is_named(
+    shop: ShopifyServer, config: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.store.scopes = set(READS)
+
+    assert "fulfillment_orders" not in TapShopify(config=config).streams
+    (line,) = (line for line in warnings(caplog) if line.startswith("Stream fulfillment_orders"))
+    assert line == (
+        "Stream fulfillment_orders is left out: the token lacks read_merchant_managed_fulfillment_orders. "
+        "Grant the app that scope to read it."
+    )
 
 
 def test_access_denied_names_the_scope_stream_shop_and_request(

@@ -20,7 +20,7 @@ from tap_common.errors import ApiError
 from tap_common.pages import Page
 from tap_common.progress import Progress, text_of
 from tap_common.stream import DELETED_AT, CommonStream, Part
-from tap_shopify.access import sees_only_recent
+from tap_shopify.access import held_back
 from tap_shopify.backfill import IN_STATE, Backfill, Rest
 from tap_shopify.bulk import BulkOperations, NoSlotError
 from tap_shopify.client import QUERIES
@@ -189,12 +189,8 @@ class ShopifyStream(CommonStream):
         """Yield pages of whole rows."""
         client = self._tap.client
         self.asking = self._asking_without(frozenset())  # another shop may have approved of more
-        if sees_only_recent(self.name, client.shop.scopes, since, client.now()):
-            logger.warning(
-                "%s: Shopify shows this token the orders of the last 60 days alone, and is silent "
-                "about older ones. Grant the app read_all_orders to read them.",
-                self.label,
-            )
+        for said in held_back(self.name, client.shop.scopes, since, client.now()):
+            logger.warning("%s: %s", self.label, said)
         deletions = self.deletions()
         windows = self.windows()
         rest = Rest(since=since)
