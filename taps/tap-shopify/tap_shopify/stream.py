@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from importlib.resources import files
 from threading import Lock
@@ -79,6 +79,9 @@ class ShopifyStream(CommonStream):
     changed_at: ClassVar[str | None] = None
     """Where a row of the root connection holds that time, if not in a column of that name:
     `discount.updated_at`. In a list the newest counts."""
+    settles_within: ClassVar[timedelta | None] = None
+    """How long a row still changes though the time in its bookmark column does not: each read begins that
+    much earlier. None where every change moves that time."""
     is_sorted = True
     """Whether the document asks for oldest change first. Else rows of a window come in any order, and the
     bookmark moves at the window's end only."""
@@ -206,6 +209,15 @@ class ShopifyStream(CommonStream):
         if deletions is not None:
             for gone in deletions.read():
                 yield Page([self._tombstone(deletion) for deletion in gone])
+
+    def since(self, part: Part) -> datetime | None:
+        """Return where a read starts: before the bookmark while rows settle, but not before start_date."""
+        since = super().since(part)
+        if since is None or self.settles_within is None or self._bookmark_of(part) is None:
+            return since
+        earlier = since - self.settles_within
+        start = self.config.get("start_date")
+        return max(earlier, self._parse_datetime(start)) if start else earlier
 
     @property
     def has_tombstones(self) -> bool:

@@ -6,6 +6,7 @@ is read in full each time; docs/shopify.md says which ones those are, and why.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import MappingProxyType
 
 from tap_shopify.stream import ShopifyStream
@@ -298,6 +299,7 @@ class BalanceTransactions(ShopifyStream):
     name = "balance_transactions"
     replication_key = "processed_at"
     filtered_by = "processed_at"
+    settles_within = timedelta(days=30)  # its payout is scheduled, then paid
 
 
 class Disputes(Full):
