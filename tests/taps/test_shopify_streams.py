@@ -201,13 +201,14 @@ def test_a_location_with_many_items_comes_whole() -> None:
 
 
 def test_what_lies_behind_one_parent_comes_whole() -> None:
-    """1,000 line items, 600 variants, 3,000 metafields and 10,000 redeem codes."""
+    """1,000 line items, 600 variants, 300 media, 3,000 metafields and 10,000 redeem codes."""
     bucket = TokenBucket(1_000_000, 1_000_000)
     with ShopifyServer(token=TOKEN, orders=1, customers=1, products=1, bucket=bucket) as server:
         store = server.store
         store.sizes["discountNodes"] = 2
         store.nested |= {
             ("Order", "metafields"): 3_000,
+            ("Product", "media"): 300,
             ("DiscountCodeBasic", "codes"): 10_000,
             ("DiscountCodeBxgy", "codes"): 10_000,
             ("DiscountCodeApp", "codes"): 10_000,
@@ -223,6 +224,7 @@ def test_what_lies_behind_one_parent_comes_whole() -> None:
 
     assert len({line["id"] for line in output.rows("orders")[0]["line_items"]}) == 1_000
     assert len({variant["id"] for variant in output.rows("products")[0]["variants"]}) == 600
+    assert len({medium["id"] for medium in output.rows("products")[0]["media"]}) == 300
     assert len({row["id"] for row in output.rows("metafields_orders")}) == 3_000
     codes = Counter(row["discount_id"] for row in output.rows("discount_redeem_codes"))
     assert set(codes.values()) == {10_000}
