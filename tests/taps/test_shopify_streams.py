@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphql import NoDeprecatedCustomRule, parse, specified_rules, validate
+from graphql import (
+    FieldNode,
+    NoDeprecatedCustomRule,
+    NullValueNode,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
+    parse,
+    specified_rules,
+    validate,
+    visit,
+)
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
 from scripts.generate_shopify_schemas import generate, load
@@ -46,6 +57,32 @@ def test_what_is_sent_is_valid_and_uses_nothing_deprecated(version: str) -> None
 
     assert refused == {}
     assert set(sent) == {"account", "shopifyql", "still_there", *BY_NAME}
+
+
+class Bounded(Visitor):
+    """Notes what is asked for up to a limit, though it could be asked for without one."""
+
+    def __init__(self, info: TypeInfo) -> None:
+        super().__init__()
+        self.info = info
+        self.found: list[str] = []
+
+    def enter_field(self, node: FieldNode, *_: object) -> None:
+        definition = self.info.get_field_def()
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        takes_one = definition is not None and "limit" in definition.args
+        if takes_one and not isinstance(given.get("limit"), NullValueNode):
+            self.found.append(node.name.value)
+
+
+@pytest.mark.parametrize("version", SCHEMA_FILES)
+def test_nothing_is_counted_up_to_a_limit(version: str) -> None:
+    """Shopify counts to 10,000 unless told otherwise."""
+    looks = Bounded(info := TypeInfo(admin_schema(version)))
+    for _, document in (*read_queries(QUERY_FOLDERS[:1], version), *made_queries(version)):
+        visit(document, TypeInfoVisitor(info, looks))
+
+    assert looks.found == []
 
 
 def whole_schemas() -> list[Any]:
