@@ -100,7 +100,8 @@ class ShopifyStream(CommonStream):
     """What Shopify's events call the things whose number is this stream's key: `ORDER`. What the shop
     deletes then leaves the lake too. Empty where there are no such events, or all is read each time."""
     count: ClassVar[str | None] = None
-    """The root field that counts what the root connection holds: `ordersCount`; None where there is none."""
+    """The root field that counts what the root connection holds: `ordersCount`; None where there is none, or
+    none that takes the filter of the read (`pagesCount`)."""
     schema: ClassVar[StreamSchema] = StreamSchema(SchemaDirectory(SCHEMAS))
     _tap: TapShopify
 

@@ -139,6 +139,7 @@ class Segments(Full):
     """Groups of customers, by the query that makes them."""
 
     name = "segments"
+    count = "segmentsCount"
 
 
 class Companies(ShopifyStream):
@@ -203,6 +204,7 @@ class Publications(Full):
     """What channels and catalogs offer."""
 
     name = "publications"
+    count = "publicationsCount"
 
 
 class PriceLists(Full):
@@ -243,6 +245,7 @@ class Locations(Full):
     """Places that hold stock, those out of use too."""
 
     name = "locations"
+    count = "locationsCount"
 
 
 # --- discounts and gift cards -------------------------------------------------------------------------------
@@ -274,6 +277,7 @@ class GiftCards(Full):
     """Gift cards and what is left on them, without their codes."""
 
     name = "gift_cards"
+    count = "giftCardsCount"
 
 
 # --- money --------------------------------------------------------------------------------------------------
@@ -322,6 +326,7 @@ class Blogs(Unsorted):
     """Blogs of the online store."""
 
     name = "blogs"
+    count = "blogsCount"
     deleted_as = ("BLOG",)
 
 
@@ -349,6 +354,7 @@ class UrlRedirects(Full):
     """Old addresses in the online store and where they lead."""
 
     name = "url_redirects"
+    count = "urlRedirectsCount"
 
 
 class Metaobjects(Full):
@@ -466,6 +472,7 @@ class Events(ShopifyStream):
     name = "events"
     replication_key = "created_at"
     filtered_by = "created_at"
+    count = "eventsCount"
 
 
 class Deletions(ShopifyStream):
@@ -474,6 +481,7 @@ class Deletions(ShopifyStream):
     name = "deletions"
     replication_key = "created_at"
     filtered_by = "created_at"
+    count = "eventsCount"
     search = "action:destroy"
 
 
