@@ -208,7 +208,7 @@ class Publications(Full):
 
 
 class PriceLists(Full):
-    """Prices for a market or a company."""
+    """Price lists of catalogs: their currency, how they change prices, how many prices they fix."""
 
     name = "price_lists"
 
