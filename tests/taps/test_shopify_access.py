@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -423,6 +424,34 @@ def test_each_shop_has_a_bookmark_of_its_own(bolt: ShopifyServer, both: dict[str
 
     assert {*touched} <= {row["admin_graphql_api_id"] for row in rows if row["shop_domain"] == bolt.shop}
     assert len(rows) < 40
+
+
+def test_what_some_shops_token_may_not_read_is_left_out_of_all_and_the_shop_named(
+    shop: ShopifyServer, bolt: ShopifyServer, both: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    bolt.store.scopes = READS - {"read_customers"}
+    shop.store.scopes = READS - {"read_customers", "read_products"}
+
+    tap = TapShopify(config=both)
+
+    assert not {"customers", "products"} & set(tap.streams)
+    assert "customer" not in tap.streams["orders"].schema["properties"]
+    told = [line for line in warnings(caplog) if re.match(r"Stream (customers|orders|products) ", line)]
+    assert told == [
+        (
+            "Stream orders comes without customer, line_items.product, line_items.variant: the token of "
+            "acme.myshopify.com lacks read_customers and read_products; the token of bolt.myshopify.com "
+            "lacks read_customers. Grant the app that scope to read more."
+        ),
+        (
+            "Stream customers is left out: the tokens of acme.myshopify.com and bolt.myshopify.com lack "
+            "read_customers. Grant the app that scope to read it."
+        ),
+        (
+            "Stream products is left out: the token of acme.myshopify.com lacks read_products. Grant the app "
+            "that scope to read it."
+        ),
+    ]
 
 
 def test_a_new_shop_beside_an_old_one_removes_no_rows(both: dict[str, Any]) -> None:
