@@ -33,6 +33,7 @@ from graphql import (
     visit,
 )
 
+from tap_shopify.access import KINDS
 from tap_shopify.graphql import WRITTEN_FOR, Column, Query, Way, for_version, step
 from tap_shopify.rows import GID_COLUMN
 from tap_shopify.stream import ShopifyStream, is_within
@@ -180,8 +181,10 @@ def required_by(query: Query, api: GraphQLSchema) -> dict[Way, set[str]]:
     """Return what the columns of a query require, by the way to each from the row on; the row is `()`."""
     required: dict[str, set[str]] = {}
     for requirement, names in json.loads(ACCESS.read_text(encoding="utf-8")).items():
+        # What is named first is what a person is told to grant.
+        scopes = sorted(requirement.split("|"), key=lambda scope: scope != KINDS[0])
         for name in names:
-            required.setdefault(name, set()).add(requirement)
+            required.setdefault(name, set()).add("|".join(scopes))
     info, found, at = TypeInfo(api), dict[Way, set[str]](), list[str]()
 
     class Needs(Visitor):

@@ -125,7 +125,9 @@ def made_queries(version: str) -> Iterator[tuple[Path, DocumentNode]]:
             query = Query(path.read_text(encoding="utf-8"), version)
             yield path, parse(BulkQuery(query).document(None, {}))
         if stream.count:
-            yield path, parse(counting(stream.count))
+            yield path, parse(counting(stream.count, is_searched=False))
+        if stream.count and (stream.filtered_by or stream.search):
+            yield path, parse(counting(stream.count, is_searched=True))
         if stream.found_by != ShopifyStream.found_by:
             yield path, parse(f"query Found($id: ID!) {{ {stream.found_by}(id: $id) {{ id }} }}")
 

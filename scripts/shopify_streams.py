@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tap_shopify.access import ALL_ORDERS, needs, needs_of_columns, reads_orders
+from tap_shopify.access import ALL_ORDERS, kinds, needs, needs_of_columns, reads_orders
 from tap_shopify.bulk_query import BulkQuery, UnfitError
 from tap_shopify.stream import ShopifyStream
 from tap_shopify.tap import TapShopify
@@ -71,7 +71,9 @@ def scopes(stream: str) -> str:
     some = fewest((need for needed in needs_of_columns(stream).values() for need in needed), chosen)
     more = f"; for some columns {code(sorted(some))}" if some else ""
     old = f"; older than 60 days: `{ALL_ORDERS}`" if reads_orders(stream) else ""
-    return (code(sorted(chosen)) or "none") + more + old
+    others = code(scope for scope in kinds(stream) if scope not in chosen)
+    rest = f"; of other kinds of locations: {others}" if others else ""
+    return (code(sorted(chosen)) or "none") + more + old + rest
 
 
 def fewest(needed: Iterable[str], there: list[str]) -> list[str]:

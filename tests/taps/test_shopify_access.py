@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from tap_shopify.streams import STREAMS
 from tap_shopify.tap import TapShopify
 from tests.emulators.shopify import Fault, ShopifyServer, TokenBucket, api
 from tests.emulators.shopify.schema import admin_schema
-from tests.emulators.shopify.scopes import refusals
+from tests.emulators.shopify.scopes import may_see, refusals
 from tests.taps.conftest import TOKEN
 from tests.taps.singer import Output, read, run, selected, sync
 
@@ -309,6 +310,53 @@ def test_old_orders_without_read_all_orders_warn(
     assert [line[:15] for line in told] == ["Stream orders: "] * warned
 
 
+@pytest.mark.parametrize("bulk", ["never", "always"])
+def test_fulfillment_orders_that_some_scope_hides_are_told(
+    shop: ShopifyServer, config: dict[str, Any], caplog: pytest.LogCaptureFixture, bulk: str
+) -> None:
+    shop.store.sizes["fulfillmentOrders"] = 40
+    granted = {"write_merchant_managed_fulfillment_orders", "read_assigned_fulfillment_orders"}
+    shop.store.scopes = READS | granted
+
+    output = read({**config, "bulk": bulk}, streams=("fulfillment_orders",))
+
+    shown = {row["id"] for row in shop.store.rows("fulfillmentOrders") if may_see(row, granted)}
+    assert {row["admin_graphql_api_id"] for row in output.rows("fulfillment_orders")} == shown
+    assert 0 < len(shown) < 40
+    (line,) = (line for line in warnings(caplog) if line.startswith("Stream fulfillment_orders: "))
+    assert line == (
+        "Stream fulfillment_orders: Shopify shows this token the fulfillment orders of some kinds of "
+        "locations alone, and is silent about the others. Grant the app "
+        "read_third_party_fulfillment_orders and read_marketplace_fulfillment_orders to read those, where "
+        "the shop has any."
+    )
+
+
+def test_with_every_scope_all_fulfillment_orders_come_and_nothing_is_told(
+    shop: ShopifyServer, config: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.store.sizes["fulfillmentOrders"] = 40
+
+    output = read(config, streams=("fulfillment_orders",))
+
+    came = {row["admin_graphql_api_id"] for row in output.rows("fulfillment_orders")}
+    assert came == set(shop.store.ids("fulfillmentOrders"))
+    assert warnings(caplog) == []
+
+
+def test_of_the_scopes_for_fulfillment_orders_the_one_that_most_shops_need_is_named(
+    shop: ShopifyServer, config: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.store.scopes = set(READS)
+
+    assert "fulfillment_orders" not in TapShopify(config=config).streams
+    (line,) = (line for line in warnings(caplog) if line.startswith("Stream fulfillment_orders"))
+    assert line == (
+        "Stream fulfillment_orders is left out: the token lacks read_merchant_managed_fulfillment_orders. "
+        "Grant the app that scope to read it."
+    )
+
+
 def test_access_denied_names_the_scope_stream_shop_and_request(
     shop: ShopifyServer, config: dict[str, Any]
 ) -> None:
@@ -376,6 +424,34 @@ def test_each_shop_has_a_bookmark_of_its_own(bolt: ShopifyServer, both: dict[str
 
     assert {*touched} <= {row["admin_graphql_api_id"] for row in rows if row["shop_domain"] == bolt.shop}
     assert len(rows) < 40
+
+
+def test_what_some_shops_token_may_not_read_is_left_out_of_all_and_the_shop_named(
+    shop: ShopifyServer, bolt: ShopifyServer, both: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    bolt.store.scopes = READS - {"read_customers"}
+    shop.store.scopes = READS - {"read_customers", "read_products"}
+
+    tap = TapShopify(config=both)
+
+    assert not {"customers", "products"} & set(tap.streams)
+    assert "customer" not in tap.streams["orders"].schema["properties"]
+    told = [line for line in warnings(caplog) if re.match(r"Stream (customers|orders|products) ", line)]
+    assert told == [
+        (
+            "Stream orders comes without customer, line_items.product, line_items.variant: the token of "
+            "acme.myshopify.com lacks read_customers and read_products; the token of bolt.myshopify.com "
+            "lacks read_customers. Grant the app that scope to read more."
+        ),
+        (
+            "Stream customers is left out: the tokens of acme.myshopify.com and bolt.myshopify.com lack "
+            "read_customers. Grant the app that scope to read it."
+        ),
+        (
+            "Stream products is left out: the token of acme.myshopify.com lacks read_products. Grant the app "
+            "that scope to read it."
+        ),
+    ]
 
 
 def test_a_new_shop_beside_an_old_one_removes_no_rows(both: dict[str, Any]) -> None:

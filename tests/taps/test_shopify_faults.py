@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -158,18 +159,17 @@ def test_a_field_that_will_go_is_told_of_once(shop: ShopifyServer, caplog: pytes
     )
 
 
+def short(rows: Any, arguments: Any) -> Any:
+    """Return a page that says it is the last: a list that ends too early."""
+    found = connections.connection(rows, arguments)
+    return {**found, "pageInfo": {**found["pageInfo"], "hasNextPage": False}}
+
+
 def test_fewer_rows_than_the_shop_counts_are_told_of_with_both_figures(
     config: dict[str, Any],
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A list that ends too early says so itself: no more pages."""
-    page = connections.connection
-
-    def short(*arguments: Any) -> Any:
-        found = page(*arguments)
-        return {**found, "pageInfo": {**found["pageInfo"], "hasNextPage": False}}
-
     read(config, streams=("customers",))
     assert "Shopify counts" not in caplog.text
     monkeypatch.setattr(resolvers, "connection", short)
@@ -198,6 +198,38 @@ def test_a_count_that_is_refused_fails_no_stream_whose_rows_were_sent(
         "Stream customers: what was read could not be held against Shopify's own count. customers of "
     )
     assert "Access denied." in warning
+
+
+@pytest.mark.parametrize(
+    ("most", "deletions", "events"), [(10_000, "6", "12"), (5, "at least 5", "at least 5")]
+)
+def test_whatever_shopify_counts_is_held_against_what_was_read(
+    shop: ShopifyServer,
+    config: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    most: int,
+    deletions: str,
+    events: str,
+) -> None:
+    """Some counts take no filter, that of events takes no limit."""
+    monkeypatch.setattr(resolvers, "COUNTS_TO", most)
+    for table in ("draftOrders", "pages", "orders"):
+        for gid in shop.store.ids(table)[:2]:
+            shop.store.delete(table, gid)
+    shop.store.advance(60)
+    of_six = ("blogs", "gift_cards", "locations", "publications", "segments", "url_redirects")
+    streams = (*of_six, "deletions", "events")
+    config["page_size"] = 2
+    read(config, streams=streams)
+    assert "Shopify counts" not in caplog.text
+    monkeypatch.setattr(resolvers, "connection", short)
+
+    read(config, streams=streams)
+
+    told = dict(re.findall(r"Stream (\w+): Shopify counts ((?:at least )?\d+) records", caplog.text))
+    assert told == {**dict.fromkeys(of_six, "6"), "deletions": deletions, "events": events}
 
 
 class Elsewhere(BaseHTTPRequestHandler):

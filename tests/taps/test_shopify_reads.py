@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from datetime import timedelta
 from importlib.resources import files
 from typing import Any
 
@@ -15,6 +16,7 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 import tap_shopify
 from tap_shopify.graphql import WRITTEN_FOR, for_version
 from tests.emulators.shopify import ShopifyServer, TokenBucket
+from tests.emulators.shopify.refs import written
 from tests.taps.conftest import TOKEN
 from tests.taps.singer import read
 
@@ -280,3 +282,43 @@ def test_stream_maps_and_flattening_are_honoured_and_keep_the_annotation(config:
     (schema,) = flat.kind("SCHEMA", "orders")
     assert schema["schema"]["x-singerlake"]["origin"] == "api"
     assert "total_price_set__shop_money__amount" in flat.rows("orders")[0]
+
+
+# ---- what changes without a time that tells
+
+
+def balance_transactions(shop: ShopifyServer) -> list[dict[str, Any]]:
+    """Let the shop hold a balance transaction for each of the last 60 days, none of them paid out yet."""
+    rows = [
+        {
+            "__typename": "ShopifyPaymentsBalanceTransaction",
+            "id": f"gid://shopify/ShopifyPaymentsBalanceTransaction/{7_000 + days}",
+            "transactionDate": (moment := written(shop.store.now - timedelta(days=days))),
+            "processedAt": moment,
+            "associatedPayout": {"id": None, "status": "PENDING"},
+        }
+        for days in range(60)
+    ]
+    shop.store.payments["balanceTransactions"] = rows
+    return rows
+
+
+@pytest.mark.parametrize(("start", "again"), [(None, 31), ("2026-01-22", 11)])
+def test_a_payout_that_was_paid_meanwhile_comes_with_its_balance_transactions(
+    shop: ShopifyServer, config: dict[str, Any], start: str | None, again: int
+) -> None:
+    config |= {"lookback": 0, **({"start_date": start} if start else {})}
+    truth = balance_transactions(shop)
+    first = read(config, streams=("balance_transactions",))
+    for row in truth:
+        row["associatedPayout"] = {"id": "gid://shopify/ShopifyPaymentsPayout/81", "status": "PAID"}
+    shop.store.advance(90 * 86_400)  # the window hangs on the last run, however long ago that was
+
+    second = read(config, streams=("balance_transactions",), state=first.state)
+
+    came = {
+        row["admin_graphql_api_id"]: row["associated_payout"] for row in second.rows("balance_transactions")
+    }
+    paid = {"id": 81, "admin_graphql_api_id": "gid://shopify/ShopifyPaymentsPayout/81", "status": "PAID"}
+    assert came == {row["id"]: paid for row in truth[:again]}
+    assert second.state["bookmarks"] == first.state["bookmarks"]

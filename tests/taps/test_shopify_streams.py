@@ -10,7 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from graphql import NoDeprecatedCustomRule, parse, specified_rules, validate
+from graphql import (
+    FieldNode,
+    NoDeprecatedCustomRule,
+    NullValueNode,
+    TypeInfo,
+    TypeInfoVisitor,
+    Visitor,
+    parse,
+    specified_rules,
+    validate,
+    visit,
+)
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
 from scripts.generate_shopify_schemas import generate, load
@@ -46,6 +57,32 @@ def test_what_is_sent_is_valid_and_uses_nothing_deprecated(version: str) -> None
 
     assert refused == {}
     assert set(sent) == {"account", "shopifyql", "still_there", *BY_NAME}
+
+
+class Bounded(Visitor):
+    """Notes what is asked for up to a limit, though it could be asked for without one."""
+
+    def __init__(self, info: TypeInfo) -> None:
+        super().__init__()
+        self.info = info
+        self.found: list[str] = []
+
+    def enter_field(self, node: FieldNode, *_: object) -> None:
+        definition = self.info.get_field_def()
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        takes_one = definition is not None and "limit" in definition.args
+        if takes_one and not isinstance(given.get("limit"), NullValueNode):
+            self.found.append(node.name.value)
+
+
+@pytest.mark.parametrize("version", SCHEMA_FILES)
+def test_nothing_is_counted_up_to_a_limit(version: str) -> None:
+    """Shopify counts to 10,000 unless told otherwise."""
+    looks = Bounded(info := TypeInfo(admin_schema(version)))
+    for _, document in (*read_queries(QUERY_FOLDERS[:1], version), *made_queries(version)):
+        visit(document, TypeInfoVisitor(info, looks))
+
+    assert looks.found == []
 
 
 def whole_schemas() -> list[Any]:
@@ -201,13 +238,14 @@ def test_a_location_with_many_items_comes_whole() -> None:
 
 
 def test_what_lies_behind_one_parent_comes_whole() -> None:
-    """1,000 line items, 600 variants, 3,000 metafields and 10,000 redeem codes."""
+    """1,000 line items, 600 variants, 300 media, 3,000 metafields and 10,000 redeem codes."""
     bucket = TokenBucket(1_000_000, 1_000_000)
     with ShopifyServer(token=TOKEN, orders=1, customers=1, products=1, bucket=bucket) as server:
         store = server.store
         store.sizes["discountNodes"] = 2
         store.nested |= {
             ("Order", "metafields"): 3_000,
+            ("Product", "media"): 300,
             ("DiscountCodeBasic", "codes"): 10_000,
             ("DiscountCodeBxgy", "codes"): 10_000,
             ("DiscountCodeApp", "codes"): 10_000,
@@ -223,6 +261,7 @@ def test_what_lies_behind_one_parent_comes_whole() -> None:
 
     assert len({line["id"] for line in output.rows("orders")[0]["line_items"]}) == 1_000
     assert len({variant["id"] for variant in output.rows("products")[0]["variants"]}) == 600
+    assert len({medium["id"] for medium in output.rows("products")[0]["media"]}) == 300
     assert len({row["id"] for row in output.rows("metafields_orders")}) == 3_000
     codes = Counter(row["discount_id"] for row in output.rows("discount_redeem_codes"))
     assert set(codes.values()) == {10_000}

@@ -6,6 +6,7 @@ generator writes it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import files
@@ -17,6 +18,14 @@ from tap_shopify.graphql import Way
 
 OLD = timedelta(days=60)
 ALL_ORDERS = "read_all_orders"
+KINDS = (
+    "read_merchant_managed_fulfillment_orders",
+    "read_third_party_fulfillment_orders",
+    "read_assigned_fulfillment_orders",
+    "read_marketplace_fulfillment_orders",
+)
+"""Any of them opens the list of fulfillment orders, which Shopify filters by those that are granted. The
+first shows what most shops have."""
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -39,6 +48,11 @@ def _table() -> dict[str, Access]:
 def needs(stream: str) -> tuple[str, ...]:
     """Return what a stream's query requires, each one scope or several of which any will do: `a|b`."""
     return _table()[stream].needs if stream in _table() else ()
+
+
+def kinds(stream: str) -> tuple[str, ...]:
+    """Return the scopes that each show some rows of a stream alone; none where one shows all."""
+    return KINDS if stream in _table() and _table()[stream].root == "fulfillmentOrders" else ()
 
 
 def reads_orders(stream: str) -> bool:
@@ -75,7 +89,17 @@ def _lacking(needed: tuple[str, ...], granted: frozenset[str]) -> list[str]:
     return sorted({scopes[0] for scopes in alternatives if not have & set(scopes)})
 
 
-def sees_only_recent(stream: str, granted: frozenset[str], since: datetime | None, now: datetime) -> bool:
-    """Return whether Shopify will hold back rows of this read without a word: orders older than 60 days."""
-    is_old = since is None or since < now - OLD
-    return reads_orders(stream) and bool(granted) and ALL_ORDERS not in granted and is_old
+def held_back(stream: str, granted: frozenset[str], since: datetime | None, now: datetime) -> Iterator[str]:
+    """Yield what Shopify will hold back of this read without a word, and what shows it."""
+    if not granted:
+        return
+    if reads_orders(stream) and ALL_ORDERS not in granted and (since is None or since < now - OLD):
+        yield (
+            "Shopify shows this token the orders of the last 60 days alone, and is silent about older ones. "
+            "Grant the app read_all_orders to read them."
+        )
+    if lacking := [scope for scope in kinds(stream) if _lacking((scope,), granted)]:
+        yield (
+            "Shopify shows this token the fulfillment orders of some kinds of locations alone, and is silent "
+            f"about the others. Grant the app {' and '.join(lacking)} to read those, where the shop has any."
+        )

@@ -118,7 +118,8 @@ class ShopifyClient:
 
     def count(self, field: str, condition: str | None, what: str) -> tuple[int, bool]:
         """Return how many objects a root field counts under a filter, and whether that is exact."""
-        data = self.execute(counting(field), {"query": condition}, what)
+        variables = {"query": condition} if condition else {}
+        data = self.execute(counting(field, is_searched=bool(variables)), variables, what)
         return int(data["count"]["count"]), data["count"]["precision"] == "EXACT"
 
     def execute(

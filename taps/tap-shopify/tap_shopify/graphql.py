@@ -42,6 +42,8 @@ WRITTEN_FOR = "2026-10"
 """The version of the API that the documents are written for; the setting's default."""
 Way = tuple[str, ...]
 """The names of columns that lead from a row to one inside it."""
+TAKE_NO_LIMIT = frozenset({"eventsCount"})
+"""Root fields that count to 10,000 and say that there are more; the others may be told to go on."""
 NO_MORE: Row = {"hasNextPage": False, "endCursor": None}
 
 
@@ -194,11 +196,12 @@ def for_version(document: DocumentNode, version: str) -> DocumentNode:
     return sent
 
 
-def counting(field: str) -> str:
-    """Return the query that counts, by a root field such as `ordersCount`, what a filter finds."""
-    return (
-        f"query Count($query: String) {{ count: {field}(query: $query, limit: null) {{ count precision }} }}"
-    )
+def counting(field: str, *, is_searched: bool) -> str:
+    """Return the query that counts, by a root field such as `ordersCount`, all or what a filter finds."""
+    head = "query Count($query: String)" if is_searched else "query Count"
+    given = ["query: $query"] * is_searched + ["limit: null"] * (field not in TAKE_NO_LIMIT)
+    asked = f"{field}({', '.join(given)})" if given else field
+    return f"{head} {{ count: {asked} {{ count precision }} }}"
 
 
 def rest(owner: str, way: tuple[Column, ...], copies: int, found_by: str = "node") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from importlib.resources import files
 from threading import Lock
@@ -20,7 +20,7 @@ from tap_common.errors import ApiError
 from tap_common.pages import Page
 from tap_common.progress import Progress, text_of
 from tap_common.stream import DELETED_AT, CommonStream, Part
-from tap_shopify.access import sees_only_recent
+from tap_shopify.access import held_back
 from tap_shopify.backfill import IN_STATE, Backfill, Rest
 from tap_shopify.bulk import BulkOperations, NoSlotError
 from tap_shopify.client import QUERIES
@@ -79,6 +79,9 @@ class ShopifyStream(CommonStream):
     changed_at: ClassVar[str | None] = None
     """Where a row of the root connection holds that time, if not in a column of that name:
     `discount.updated_at`. In a list the newest counts."""
+    settles_within: ClassVar[timedelta | None] = None
+    """How long a row still changes though the time in its bookmark column does not: each read begins that
+    much earlier. None where every change moves that time."""
     is_sorted = True
     """Whether the document asks for oldest change first. Else rows of a window come in any order, and the
     bookmark moves at the window's end only."""
@@ -97,7 +100,8 @@ class ShopifyStream(CommonStream):
     """What Shopify's events call the things whose number is this stream's key: `ORDER`. What the shop
     deletes then leaves the lake too. Empty where there are no such events, or all is read each time."""
     count: ClassVar[str | None] = None
-    """The root field that counts what the root connection holds: `ordersCount`; None where there is none."""
+    """The root field that counts what the root connection holds: `ordersCount`; None where there is none, or
+    none that takes the filter of the read (`pagesCount`)."""
     schema: ClassVar[StreamSchema] = StreamSchema(SchemaDirectory(SCHEMAS))
     _tap: TapShopify
 
@@ -189,12 +193,8 @@ class ShopifyStream(CommonStream):
         """Yield pages of whole rows."""
         client = self._tap.client
         self.asking = self._asking_without(frozenset())  # another shop may have approved of more
-        if sees_only_recent(self.name, client.shop.scopes, since, client.now()):
-            logger.warning(
-                "%s: Shopify shows this token the orders of the last 60 days alone, and is silent "
-                "about older ones. Grant the app read_all_orders to read them.",
-                self.label,
-            )
+        for said in held_back(self.name, client.shop.scopes, since, client.now()):
+            logger.warning("%s: %s", self.label, said)
         deletions = self.deletions()
         windows = self.windows()
         rest = Rest(since=since)
@@ -210,6 +210,15 @@ class ShopifyStream(CommonStream):
         if deletions is not None:
             for gone in deletions.read():
                 yield Page([self._tombstone(deletion) for deletion in gone])
+
+    def since(self, part: Part) -> datetime | None:
+        """Return where a read starts: before the bookmark while rows settle, but not before start_date."""
+        since = super().since(part)
+        if since is None or self.settles_within is None or self._bookmark_of(part) is None:
+            return since
+        earlier = since - self.settles_within
+        start = self.config.get("start_date")
+        return max(earlier, self._parse_datetime(start)) if start else earlier
 
     @property
     def has_tombstones(self) -> bool:

@@ -6,6 +6,7 @@ is read in full each time; docs/shopify.md says which ones those are, and why.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import MappingProxyType
 
 from tap_shopify.stream import ShopifyStream
@@ -138,6 +139,7 @@ class Segments(Full):
     """Groups of customers, by the query that makes them."""
 
     name = "segments"
+    count = "segmentsCount"
 
 
 class Companies(ShopifyStream):
@@ -202,10 +204,11 @@ class Publications(Full):
     """What channels and catalogs offer."""
 
     name = "publications"
+    count = "publicationsCount"
 
 
 class PriceLists(Full):
-    """Prices for a market or a company."""
+    """Price lists of catalogs: their currency, how they change prices, how many prices they fix."""
 
     name = "price_lists"
 
@@ -242,6 +245,7 @@ class Locations(Full):
     """Places that hold stock, those out of use too."""
 
     name = "locations"
+    count = "locationsCount"
 
 
 # --- discounts and gift cards -------------------------------------------------------------------------------
@@ -273,6 +277,7 @@ class GiftCards(Full):
     """Gift cards and what is left on them, without their codes."""
 
     name = "gift_cards"
+    count = "giftCardsCount"
 
 
 # --- money --------------------------------------------------------------------------------------------------
@@ -298,6 +303,7 @@ class BalanceTransactions(ShopifyStream):
     name = "balance_transactions"
     replication_key = "processed_at"
     filtered_by = "processed_at"
+    settles_within = timedelta(days=30)  # its payout is scheduled, then paid
 
 
 class Disputes(Full):
@@ -320,6 +326,7 @@ class Blogs(Unsorted):
     """Blogs of the online store."""
 
     name = "blogs"
+    count = "blogsCount"
     deleted_as = ("BLOG",)
 
 
@@ -347,6 +354,7 @@ class UrlRedirects(Full):
     """Old addresses in the online store and where they lead."""
 
     name = "url_redirects"
+    count = "urlRedirectsCount"
 
 
 class Metaobjects(Full):
@@ -464,6 +472,7 @@ class Events(ShopifyStream):
     name = "events"
     replication_key = "created_at"
     filtered_by = "created_at"
+    count = "eventsCount"
 
 
 class Deletions(ShopifyStream):
@@ -472,6 +481,7 @@ class Deletions(ShopifyStream):
     name = "deletions"
     replication_key = "created_at"
     filtered_by = "created_at"
+    count = "eventsCount"
     search = "action:destroy"
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import chain
 from typing import Any, ClassVar
 
 from singer_sdk import Stream
@@ -151,29 +152,40 @@ class TapShopify(CommonTap):
                     self.give_up(report.name, error)
 
     def _may_read(self, stream: str, scoped_as: str | None = None) -> bool:
-        shops = (client.shop for client in self.clients)
-        scopes = {scope for shop in shops for scope in missing(scoped_as or stream, shop.scopes)}
-        if scopes:
+        lacking = [missing(scoped_as or stream, client.shop.scopes) for client in self.clients]
+        if any(lacking):
             self.logger.warning(
-                "Stream %s is left out: the token lacks %s. Grant the app that scope to read it.",
-                stream,
-                " and ".join(sorted(scopes)),
+                "Stream %s is left out: %s. Grant the app that scope to read it.", stream, self._told(lacking)
             )
-        return not scopes
+        return not any(lacking)
 
     def _hidden(self, stream: type[ShopifyStream]) -> set[Way]:
         """Return the columns of a stream that some shop's token may not see, and name them."""
         name = str(vars(stream)["name"])
         found = [hidden(name, client.shop.scopes) for client in self.clients]
         if ways := {way for columns in found for way in columns}:
-            scopes = {scope for columns in found for lacking in columns.values() for scope in lacking}
             self.logger.warning(
-                "Stream %s comes without %s: the token lacks %s. Grant the app that scope to read more.",
+                "Stream %s comes without %s: %s. Grant the app that scope to read more.",
                 name,
                 ", ".join(sorted(".".join(way[len(stream.rows_at) :]) for way in ways)),
-                " and ".join(sorted(scopes)),
+                self._told([chain.from_iterable(columns.values()) for columns in found]),
             )
         return ways
+
+    def _told(self, lacking: Iterable[Iterable[str]]) -> str:
+        """Return what each shop's token lacks, in words; of several shops, which ones do."""
+        shops: dict[str, list[str]] = {}
+        for client, scopes in zip(self.clients, lacking, strict=True):
+            if said := " and ".join(sorted(set(scopes))):
+                shops.setdefault(said, []).append(client.shop.name)
+        if len(self.clients) == 1:
+            return "".join(f"the token lacks {said}" for said in shops)
+        return "; ".join(
+            f"the token of {names[0]} lacks {said}"
+            if len(names) == 1
+            else f"the tokens of {' and '.join(names)} lack {said}"
+            for said, names in shops.items()
+        )
 
     def check_settings(self, config: dict[str, Any]) -> None:
         """Refuse shops that cannot be ones, credentials that do not go together, names that are taken."""

@@ -30,6 +30,7 @@ from tests.emulators.shopify.data_stock import levels, quantities
 from tests.emulators.shopify.errors import JSONObject, bad_request
 from tests.emulators.shopify.made import is_connection, node_type
 from tests.emulators.shopify.money import decimal_text, money_text
+from tests.emulators.shopify.scopes import may_see
 from tests.emulators.shopify.search import fields_of, read_search
 from tests.emulators.shopify.store import Ref, Store
 
@@ -37,6 +38,8 @@ Row = dict[str, Any]
 Resolver = Callable[..., Any]
 Info: TypeAlias = "GraphQLResolveInfo[Context]"
 
+COUNTS_TO = 10_000
+"""Where a count stops that takes no limit; of the others the schema says it."""
 NEWEST_FIRST = frozenset({"bulkOperations"})
 
 
@@ -179,12 +182,17 @@ def counted(name: str) -> Resolver:
             search = read_search(query, name)
             context.searches.append(search.extension([f"{name}Count"]))
             rows = [row for row in rows if search.matches(row)]
-        limit = arguments.get("limit") or len(rows)
+        limit = arguments.get("limit", COUNTS_TO) or len(rows)
         if len(rows) > limit:
             return {"count": limit, "precision": "AT_LEAST"}
         return {"count": len(rows), "precision": "EXACT"}
 
     return resolve
+
+
+def fulfillment_orders(context: Context, _source: object, _arguments: object) -> list[Row]:
+    """Return the fulfillment orders that the scopes show; the others are left out without a word."""
+    return [row for row in context.store.rows("fulfillmentOrders") if may_see(row, context.store.scopes)]
 
 
 def orders_of(context: Context, customer: Row, _arguments: object = None) -> list[Row]:
@@ -210,6 +218,7 @@ ASKED: dict[tuple[str, str], Resolver] = {
     ],
     ("QueryRoot", "shopifyPaymentsAccount"): lambda context, _source, _arguments: context.store.payments,
     ("QueryRoot", "discountNode"): node,
+    ("QueryRoot", "fulfillmentOrders"): fulfillment_orders,
     ("QueryRoot", "shopifyqlQuery"): lambda context, _source, arguments: shopifyql.answer(
         context.store, arguments["query"]
     ),

@@ -45,6 +45,15 @@ def every_scope() -> frozenset[str]:
     return frozenset({scope for scopes in alternatives for scope in scopes}) | {"read_all_orders"}
 
 
+KINDS_OF_LOCATIONS = ("merchant_managed", "third_party", "assigned", "marketplace")
+
+
+def may_see(fulfillment_order: JSONObject, granted: set[str]) -> bool:
+    """Tell whether the scopes show a fulfillment order, which goes to a location of one kind."""
+    kind = KINDS_OF_LOCATIONS[int(fulfillment_order["id"].rsplit("/", 1)[-1]) % len(KINDS_OF_LOCATIONS)]
+    return not granted.isdisjoint(f"{verb}_{kind}_fulfillment_orders" for verb in ("read", "write"))
+
+
 def refusals(schema: GraphQLSchema, document: DocumentNode, granted: set[str]) -> list[JSONObject]:
     """Return an error for each field that the scopes do not open."""
     info = TypeInfo(schema)
