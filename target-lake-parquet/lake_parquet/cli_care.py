@@ -14,6 +14,7 @@ from lake_parquet.overview import Overview, look_around
 from lake_parquet.readable import plural, readable_bytes
 from lake_parquet.recover import recover
 from lake_parquet.render import Rows
+from lake_parquet.unfinished import told
 from lake_parquet.verify import Verified, verify
 
 ALARM = 1
@@ -47,10 +48,12 @@ def check_lake(
     """For cron: be silent, or fail with a line an alarm.
 
     Alarms: a dataset that no run has read well for --max-age, that lost more of its rows than --max-drop,
-    was held or failed in its last run, holds stub data, cannot be read, or is not there at all.
+    was held or failed in its last run, holds stub data, cannot be read, or is not there at all. A run that
+    died is one, too.
     """
     found = open_lake(lake)
-    overviews, _ = look_around(found, pattern, Limits(max_age, max_drop), datetime.now(UTC), ignore)
+    now = datetime.now(UTC)
+    overviews, _ = look_around(found, pattern, Limits(max_age, max_drop), now, ignore)
     alarms = [
         {"dataset": one.dataset, "alarm": note.kind, "text": note.text}
         for one in overviews
@@ -59,11 +62,14 @@ def check_lake(
     ]
     if not overviews:
         alarms = [{"dataset": pattern, "alarm": "missing", "text": "no dataset matches"}]
+    dead = [run for run in found.unfinished(pattern, ignore) if run.status == "died"]
+    of_runs = [{"run": run.run_id, "alarm": "died", "text": told(run, now)} for run in dead]
     if as_json:
-        render.show_json(alarms)
+        render.show_json([*of_runs, *alarms])
     else:
+        render.show_lines(f"{one['alarm']}: {one['text']}" for one in of_runs)
         render.show_lines(f"{one['alarm']}: {one['dataset']}: {one['text']}" for one in alarms)
-    if alarms:
+    if alarms or of_runs:
         raise click.exceptions.Exit(ALARM)
 
 

@@ -10,13 +10,14 @@ from typing import Any, Literal
 import polars as pl
 
 from lake_parquet import paths, snapshots
-from lake_parquet.deadruns import kept_aside, live_runs, remove_kept_aside, staged_runs
+from lake_parquet.deadruns import kept_aside, remove_kept_aside, staged_runs
 from lake_parquet.diff import Diff, compare
 from lake_parquet.errors import LakeError, UsageError
 from lake_parquet.records import RecordWriter
 from lake_parquet.runs import DatasetSummary, RunRecord, newest_runs, read_run, read_runs
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.store import open_store
+from lake_parquet.unfinished import running_since, unfinished_runs
 from lake_parquet.when import LATEST, PREVIOUS, When, as_of, pick
 from lake_parquet.widen import unite, written
 
@@ -211,8 +212,20 @@ class Lake:
 
     def running_since(self) -> list[datetime]:
         """When each run began that goes on now."""
-        moments = [paths.run_moment(run) for run in live_runs(self.store.workplace)]
-        return [moment for moment in moments if moment is not None]
+        return running_since(self.store.workplace)
+
+    def unfinished(self, pattern: str = "*", ignore: Sequence[str] = ()) -> list[RunRecord]:
+        """The runs on this machine that go on and those that died, the oldest first.
+
+        Of those whose datasets are known the ones where one matches `pattern` and none of `ignore`.
+        """
+
+        def is_wanted(one: DatasetSummary) -> bool:
+            name = one.dataset
+            return fnmatchcase(name, pattern) and not any(fnmatchcase(name, other) for other in ignore)
+
+        found = unfinished_runs(self.store)
+        return [run for run in found if not run.datasets or any(map(is_wanted, run.datasets))]
 
     def staged(self) -> list[str]:
         """The runs that have rows in staging on this machine: some go on, of others they wait."""

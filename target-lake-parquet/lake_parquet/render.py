@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lake_parquet.readable import BARS, PLAIN_BARS
+from lake_parquet.runs import DatasetSummary
 
 MIN_NOTE = 20
 """Characters of a note that even a narrow terminal shows."""
@@ -122,6 +123,20 @@ def shortened(text: str, most: int) -> str:
 def one_line(text: str) -> str:
     """The text without anything that would break a line or move a terminal's cursor."""
     return "".join(char if char.isprintable() else " " for char in text)
+
+
+def did(one: DatasetSummary | None) -> str:
+    """What a run did to a dataset: `+38 ~3 -0`, or `held`."""
+    if one is None:
+        return "-"
+    if one.status != "published":
+        return one.status
+    return changes(one.rows_added, one.rows_updated, one.rows_deleted)
+
+
+def changes(added: int, changed: int | None, deleted: int) -> str:
+    """`+38 ~3 -0`: added, changed, deleted; `?` where rows have no keys to be told apart by."""
+    return f"+{added:,} ~{'?' if changed is None else f'{changed:,}'} -{deleted:,}"
 
 
 def on_terminal() -> bool:

@@ -147,9 +147,7 @@ class TargetLakeParquet(Target):
 
 def _widen(source: IO[Any]) -> None:
     """Lets a pipe hold 1 MiB, on Linux: the tap and the target wait for each other less often."""
-    with contextlib.suppress(
-        OSError, ValueError, AttributeError
-    ):  # no pipe, or no such call
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # no pipe, or no such call
         fcntl.fcntl(source.fileno(), fcntl.F_SETPIPE_SZ, 2**20)
 
 
