@@ -168,13 +168,14 @@ def prune_lake(
     """
     found = open_lake(lake)
     now = datetime.now(UTC)
-    going = prune.plan(found, pattern, prune.Policy(keep_last, keep_daily), now, ages["grace"] or timedelta())
+    policy = prune.Policy(keep_last, keep_daily)
+    going, odd = prune.plan(found, pattern, policy, now, ages["grace"] or timedelta())
     gone = {one.path for one in going}
     may_go = {
         "incomplete": _older(found.kept_aside(), now, ages["incomplete"]),
         "quarantine": _older(found.quarantined(), now, ages["quarantine"]),
-        "claims": leftovers.old_claims(found, pattern, now),
-        "runs": leftovers.old_runs(found, pattern, now, ages["keep_runs"] or timedelta(), gone),
+        "claims": leftovers.old_claims(found, pattern, now, odd),
+        "runs": leftovers.old_runs(found, pattern, now, ages["keep_runs"] or timedelta(), gone, odd),
     }
     if yes:
         prune.remove(found, going)
@@ -183,14 +184,17 @@ def prune_lake(
         for run in may_go["quarantine"]:
             found.remove_quarantined(run)
         leftovers.remove_leftovers(found, [*may_go["claims"], *may_go["runs"]])
-    size = sum(one.bytes for one in going)
     if as_json:
         listed = [{"path": one.path, "bytes": one.bytes} for one in going]
-        render.show_json({"removed": yes, "bytes": size, "snapshots": listed, **may_go})
-        return
-    _show_going(going, may_go)
-    what = ", and ".join([f"{plural(len(going), 'snapshot')}, {readable_bytes(size)}", *_beside(may_go)])
-    render.say(f"Removed {what}." if yes else f"{what} may go; nothing was removed: --yes removes.")
+        facts = {"removed": yes, "bytes": sum(one.bytes for one in going), "snapshots": listed, **may_go}
+        render.show_json(facts | {"odd": odd})
+    else:
+        _show_going(going, may_go)
+        _say_going(going, may_go, removed=yes)
+    for dataset, why in odd.items():
+        render.say(render.one_line(f"Warning: nothing of {dataset} and its child datasets goes: {why}"))
+    if odd:
+        raise click.exceptions.Exit(ALARM)
 
 
 def _older(runs: Sequence[str], now: datetime, age: timedelta | None) -> list[str]:
@@ -210,6 +214,14 @@ def _show_going(going: Sequence[prune.Candidate], may_go: Mapping[str, Sequence[
         table.add(f"{folder} ({plural(count, 'file')})", "")
     if table.rows:
         table.show()
+
+
+def _say_going(
+    going: Sequence[prune.Candidate], may_go: Mapping[str, Sequence[str]], *, removed: bool
+) -> None:
+    size = readable_bytes(sum(one.bytes for one in going))
+    what = ", and ".join([f"{plural(len(going), 'snapshot')}, {size}", *_beside(may_go)])
+    render.say(f"Removed {what}." if removed else f"{what} may go; nothing was removed: --yes removes.")
 
 
 def _beside(may_go: Mapping[str, Sequence[str]]) -> Iterator[str]:

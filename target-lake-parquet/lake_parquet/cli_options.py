@@ -87,7 +87,7 @@ class Share(click.ParamType[float]):
 def complete_dataset(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's own signature
     """Names datasets for a shell."""
     try:
-        return Lake(ctx.params.get("lake") or "storage/lake").datasets(incomplete + "*")
+        return list(Lake(ctx.params.get("lake") or "storage/lake").survey(incomplete + "*")[0])
     except (LakeError, OSError):
         return []
 

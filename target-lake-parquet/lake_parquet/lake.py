@@ -1,5 +1,6 @@
 """The lake as a library: what is in it, its rows now and earlier, and a way to write rows from plain code."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
@@ -45,12 +46,15 @@ class Lake:
         return self.store.exists()
 
     def datasets(self, pattern: str = "*") -> list[str]:
-        """The names of all datasets that match, in order."""
-        return list(self.listing(pattern))
+        """The names of all datasets that match, in order; a warning names those that cannot be listed."""
+        listing, broken = self.survey(pattern)
+        for name, why in broken.items():
+            warnings.warn(f"dataset {name} is left out: {why}", stacklevel=2)
+        return list(listing)
 
     def listing(self, pattern: str = "*") -> dict[str, list[str]]:
-        """The datasets that match, in order, each with its snapshots' file names, the oldest first."""
-        return snapshots.listing(self.store, pattern)
+        """The datasets that match and can be listed, each with its snapshots' names, the oldest first."""
+        return self.survey(pattern)[0]
 
     def survey(self, pattern: str = "*") -> tuple[dict[str, list[str]], dict[str, str]]:
         """As `listing`, and of each dataset whose folder cannot be listed, why not."""
@@ -71,7 +75,7 @@ class Lake:
         return found
 
     def _hint(self, dataset: str) -> str:
-        known = self.datasets()
+        known = list(self.listing())
         near = get_close_matches(dataset, known, n=3, cutoff=0.6)
         if near:
             return f": did you mean {' or '.join(near)}?"
@@ -114,7 +118,7 @@ class Lake:
         """The latest rows of a dataset, or of all that a pattern like `*_shopify_orders` matches, united.
 
         Raises:
-            LakeError: nothing matches.
+            LakeError: nothing matches, or one that does cannot be read.
         """
         if not _is_pattern(dataset):
             return self.latest_snapshot(dataset).scan()
@@ -138,7 +142,10 @@ class Lake:
         return _united(found)
 
     def _matching(self, pattern: str) -> list[str]:
-        matching = self.datasets(pattern)
+        listing, broken = self.survey(pattern)
+        if broken:  # without these rows it would not be what was asked for
+            raise LakeError("; ".join(f"dataset {name}: {why}" for name, why in broken.items()))
+        matching = list(listing)
         if not matching:
             raise LakeError(
                 f"no dataset matches {pattern!r} in {self.store.url}{self._hint(pattern.strip('*'))}"
@@ -260,7 +267,8 @@ class Lake:
         """Snapshots that no running or broken run tears apart, by dataset.
 
         Of each dataset it is the one of the newest run that ended `ok`; a dataset that no such run names is
-        left out. Datasets of one source come from one run, where its runs read the same streams.
+        left out, and, with a warning, one that cannot be listed. Datasets of one source come from one run,
+        where its runs read the same streams.
 
         Raises:
             LakeError: such a snapshot was pruned.

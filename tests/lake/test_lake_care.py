@@ -219,6 +219,7 @@ def test_prune_lists_and_only_with_yes_removes(writer: Writer) -> None:
         "quarantine": [],
         "claims": [claim_path("orders", name) for name in (BEGINNING, *before[:2])],
         "runs": [],
+        "odd": {},
     }
     assert writer.names() == before
     result = lake(writer, "prune", "--keep-last", "2", "--keep-daily", "0", "--yes")
