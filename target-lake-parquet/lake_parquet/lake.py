@@ -246,6 +246,13 @@ class Lake:
         """The runs that put bad records aside in `.quarantine`, the oldest first."""
         return kept_aside(self.store, paths.QUARANTINE)
 
+    def sizes_aside(self, where: str, run_id: str) -> Iterator[int]:
+        """The bytes of each file that a run put aside in `.incomplete` or `.quarantine`."""
+        folder = f"{where}/{run_id}"
+        for inside in (folder, *(f"{folder}/{name}" for name in self.store.folders(folder))):
+            for name in self.store.files(inside):
+                yield self.store.size(f"{inside}/{name}") or 0
+
     def remove_kept_aside(self, run_id: str) -> None:
         """Removes the rows that a run kept aside."""
         remove_kept_aside(self.store, run_id)

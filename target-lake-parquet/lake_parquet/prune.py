@@ -24,6 +24,9 @@ MOST_FILES = 2000
 
 KEEP_LAST, KEEP_DAILY = 7, 30
 
+ASIDE_KEPT = timedelta(days=30)
+"""How long the sample job keeps rows and records that were put aside."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -57,11 +60,16 @@ class Candidate:
 
 @dataclass(slots=True)
 class Weight:
-    """What a lake holds, and up to how much of it `lake prune` would free; more, if not `is_whole`."""
+    """What a lake holds, and up to how much of it `lake prune` would free; more, if not `is_whole`.
+
+    `aside` are the bytes of `.incomplete` and `.quarantine`, `old_aside` those from before `ASIDE_KEPT`.
+    """
 
     snapshots: int = 0
     bytes: int = 0
     prunable: int = 0
+    aside: int = 0
+    old_aside: int = 0
     is_whole: bool = True
 
 
@@ -135,6 +143,7 @@ def _candidate(lake: Lake, dataset: str, name: str) -> Candidate:
 def weigh(lake: Lake, now: datetime) -> Weight:
     """Weighs a lake by its listing, without a look into files, and stops at `MOST_FILES` of them."""
     weight = Weight()
+    _weigh_aside(lake, now, weight)
     for dataset in lake.folders():
         try:
             names, _ = lake.entries(dataset)
@@ -150,6 +159,20 @@ def weigh(lake: Lake, now: datetime) -> Weight:
             weight.bytes += size
             weight.prunable += size if name in going else 0
     return weight
+
+
+def _weigh_aside(lake: Lake, now: datetime, weight: Weight) -> None:
+    """Adds what was put aside, of the oldest runs first, and no more than `MOST_FILES` of it."""
+    runs = [(paths.INCOMPLETE, run) for run in lake.kept_aside()]
+    runs += [(paths.QUARANTINE, run) for run in lake.quarantined()]
+    old = began_before([run for _, run in runs], now - ASIDE_KEPT)
+    sizes = ((run, size) for where, run in runs for size in lake.sizes_aside(where, run))
+    for number, (run, size) in enumerate(sizes):
+        if number == MOST_FILES:
+            weight.is_whole = False
+            return
+        weight.aside += size
+        weight.old_aside += size if run in old else 0
 
 
 def remove(lake: Lake, candidates: Sequence[Candidate]) -> None:

@@ -19,6 +19,7 @@ from lake_parquet.paths import claim_path
 from lake_parquet.prune import Policy, Weight, superseded, weigh
 from lake_parquet.runs import DatasetSummary, RunRecord, write_run
 from lake_parquet.staging import Staging
+from target_lake_parquet.summary import lake_sentence
 from tests.lake.writer import ITEMS, PARENT, Writer, frame
 
 NOW = datetime.now(UTC)
@@ -379,3 +380,24 @@ def test_a_lake_is_weighed_by_its_listing_and_not_without_end(
     assert weigh(writer.lake, NOW) == Weight(9, sum(sizes), sum(sizes[:2]), is_whole=True)
     monkeypatch.setattr(prune, "MOST_FILES", 8)
     assert weigh(writer.lake, NOW) == Weight(8, sum(sizes[:8]), sum(sizes[:2]), is_whole=False)
+
+
+def test_what_was_put_aside_is_weighed_too(writer: Writer) -> None:
+    for where, day, name, size in (
+        (".incomplete", 40, "orders/000000.parquet", 5000),
+        (".incomplete", 3, "orders.parquet", 700),
+        (".quarantine", 31, "orders.jsonl", 2000),
+    ):
+        run = f"{NOW - timedelta(days=day):%Y%m%dT%H%M%S%f}Z-00000a"
+        file = writer.root / where / run / name
+        file.parent.mkdir(parents=True)
+        file.write_bytes(bytes(size))
+    weight = weigh(writer.lake, NOW)
+    assert weight == Weight(aside=7700, old_aside=7000)
+    assert lake_sentence(weight) == (
+        "The lake holds 0 B in 0 snapshots and 7.7 kB put aside; "
+        "`lake prune --incomplete 30d --quarantine 30d` would free up to 7.0 kB."
+    )
+    assert lake_sentence(Weight(1, 1000, 10)) == (
+        "The lake holds 1.0 kB in 1 snapshot; `lake prune` would free up to 10 B."
+    )
