@@ -14,6 +14,7 @@ from lake_parquet.overview import Overview, look_around
 from lake_parquet.readable import plural, readable_bytes
 from lake_parquet.recover import recover
 from lake_parquet.render import Rows
+from lake_parquet.runs import DatasetSummary
 from lake_parquet.unfinished import told
 from lake_parquet.verify import Verified, verify
 
@@ -94,6 +95,10 @@ def verify_lake(pattern: str, lake: str, *, as_json: bool) -> None:
             render.show_lines(f"{one.path}: {problem}" for problem in one.problems)
     if as_json:
         render.show_json(msgspec.to_builtins(results))
+    if not results:
+        what = f"The lake at {lake} is empty" if pattern == "*" else f"No dataset matches {pattern!r}"
+        render.say(f"{what}: there is nothing to verify.")
+        raise click.exceptions.Exit(ALARM)
     bad = sum(bool(one.problems) for one in results)
     size = readable_bytes(sum(one.bytes for one in results))
     bare = sum(not one.has_checksum for one in results if one.row_count is not None)
@@ -103,7 +108,7 @@ def verify_lake(pattern: str, lake: str, *, as_json: bool) -> None:
         f"{plural(len(results), 'file')}, {plural(rows, 'row')}, {size} read: "
         f"{plural(bad, 'file')} with problems{unsure}."
     )
-    if bad or not results:
+    if bad:
         raise click.exceptions.Exit(ALARM)
 
 
@@ -255,11 +260,16 @@ def recover_lake(lake: str, *, publish_incomplete: bool, as_json: bool) -> None:
         render.show_json(msgspec.to_builtins(summaries))
     else:
         render.show_lines(
-            f"{one.dataset}: {one.status}, {plural(one.row_count, 'row')}: {'; '.join(one.notes)}"
-            for one in summaries
+            f"{one.dataset}: {one.status}, {_recovered(one)}: {'; '.join(one.notes)}" for one in summaries
         )
     waiting = [one for one in summaries if one.status in ("held", "failed")]
     if not summaries:
         render.say("No rows wait.")
     if waiting:
         raise click.exceptions.Exit(ALARM)
+
+
+def _recovered(one: DatasetSummary) -> str:
+    if one.status in ("held", "failed"):
+        return f"{plural(one.rows_read, 'row')} waiting"
+    return plural(one.row_count, "row")

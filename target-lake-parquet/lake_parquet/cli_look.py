@@ -104,7 +104,9 @@ def _show_columns(latest: Snapshot, sample: pl.DataFrame) -> None:
     json_columns = set(latest.info.json_columns) if latest.info else set()
     table = Rows(render.columns("column, type, examples"))
     for name, kind in _columns(latest).items():
-        values = [str(value) for value in sample[name].unique(maintain_order=True) if value is not None]
+        values = [
+            render.text_of(value) for value in sample[name].unique(maintain_order=True) if value is not None
+        ]
         table.add(
             name,
             kind + (" (JSON text)" if name in json_columns else ""),
@@ -203,7 +205,7 @@ def _diff_lines(found: Diff, sample: dict[str, list[dict[str, Any]]]) -> Iterato
 
 
 def _cell(value: object) -> str:
-    return "null" if value is None else render.shortened(str(value), EXAMPLES)
+    return "null" if value is None else render.shortened(render.text_of(value), EXAMPLES)
 
 
 @click.command("runs")

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Literal, NamedTuple
 
 import click
@@ -139,6 +140,13 @@ def changes(added: int, changed: int | None, deleted: int) -> str:
     return f"+{added:,} ~{'?' if changed is None else f'{changed:,}'} -{deleted:,}"
 
 
+def text_of(value: object) -> str:
+    """A value as text: dates and times by ISO 8601, moments in UTC, with `T` and `Z`."""
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
 def on_terminal() -> bool:
     """Tells whether a person reads stdout."""
     return sys.stdout.isatty()
@@ -155,7 +163,7 @@ def bars() -> str:
 
 def show_json(value: object) -> None:
     """Prints a value as JSON."""
-    json.dump(value, sys.stdout, indent=2, default=str, ensure_ascii=False)
+    json.dump(value, sys.stdout, indent=2, default=text_of, ensure_ascii=False)
     sys.stdout.write("\n")
 
 

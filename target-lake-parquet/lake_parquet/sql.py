@@ -7,7 +7,6 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from lake_parquet import paths, render
@@ -148,8 +147,7 @@ class Sql:
         names, result = self.run(query)
         try:
             if as_json:
-                rows = (map(_plain, row) for row in result.fetchall())
-                render.show_json([dict(zip(names, row, strict=True)) for row in rows])
+                render.show_json([dict(zip(names, row, strict=True)) for row in result.fetchall()])
             elif as_csv or not render.on_terminal():
                 render.show_text(_csv([names]))
                 while block := result.fetchmany(10_000):
@@ -177,18 +175,11 @@ def _csv(rows: Sequence[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def _plain(value: object) -> object:
-    """The value with its moments in UTC: DuckDB hands them over in this machine's time zone."""
-    if isinstance(value, datetime):
-        moment = value.astimezone(UTC) if value.tzinfo else value
-        return moment.isoformat().replace("+00:00", "Z")
-    return value
-
-
 def _text(value: object) -> str:
     if value is None:
         return ""
-    return json.dumps(value, default=str) if isinstance(value, list | dict) else str(_plain(value))
+    is_nested = isinstance(value, list | dict)
+    return json.dumps(value, default=render.text_of) if is_nested else render.text_of(value)
 
 
 def _show_table(names: list[str], rows: list[tuple[Any, ...]]) -> None:

@@ -259,3 +259,34 @@ def test_a_trend_starts_at_zero_so_that_a_small_change_looks_small() -> None:
     assert sparkline([500, 502, 20, 0]) == "██▁▁"
     assert sparkline([0, 0]) == "▁▁"
     assert sparkline([1, 8], PLAIN_BARS) == ".@"
+
+
+@pytest.mark.parametrize("command", ["show", "diff"])
+def test_a_command_that_needs_a_name_asks_for_it(tmp_path: Path, command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--lake", str(tmp_path)], prog_name="lake")
+    assert (result.exit_code, result.stdout) == (2, "")
+    told = f"Error: Name a dataset, as in: lake {command} NAME. `lake ls` lists them all."
+    assert result.stderr.splitlines()[-1] == told
+
+
+def test_moments_are_written_alike_everywhere(tmp_path: Path) -> None:
+    moment = datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
+    lake = Lake(tmp_path)
+    lake.write_records("orders", [{"id": 1, "at": moment, "day": moment.date()}], keys=["id"])
+    later = {"id": 1, "at": moment + timedelta(microseconds=5), "day": moment.date()}
+    lake.write_records("orders", [later], keys=["id"])
+    row = {"id": 1, "at": "2026-11-01T06:30:00.000005Z", "day": "2026-11-01"}
+    assert parsed(tmp_path, "show", "orders")["sample"] == [row]
+    assert parsed(tmp_path, "sql", "from orders") == [row]
+    (changed,) = parsed(tmp_path, "diff", "orders")["rows"]["changed"]
+    assert changed == {"before": row | {"at": "2026-11-01T06:30:00Z"}, "after": row}
+    assert f"~ id=1  at: 2026-11-01T06:30:00Z -> {row['at']}" in invoke(tmp_path, "diff", "orders").stdout
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"), [("nope", "No dataset matches 'nope'"), ("*", "The lake at {} is empty")]
+)
+def test_where_there_is_nothing_to_verify_that_is_said(tmp_path: Path, pattern: str, told: str) -> None:
+    result = invoke(tmp_path, "verify", pattern)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"{told.format(tmp_path)}: there is nothing to verify.\n"

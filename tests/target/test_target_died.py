@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from lake_parquet.cli import main
 from lake_parquet.files import is_held, try_lock
+from lake_parquet.recover import FIRST_LOAD
 from tests.target.command import Place
 from tests.target.orders import CHANGES, change
 from tests.target.test_durable import EACH, killed, mark
@@ -160,3 +161,14 @@ def test_looking_at_a_lock_all_the_time_keeps_nobody_from_taking_it(tmp_path: Pa
     assert (is_held(lock), try_lock(lock)) == (True, None)
     os.close(taken)
     assert not is_held(lock)
+
+
+def test_recover_tells_of_rows_that_go_on_waiting_and_what_publishes_them(place: Place) -> None:
+    killed(place, CHANGES, change(1, "a"), change(2, "b", 2), mark("orders", 2))
+    killed(place, mark("orders", 2), CHANGES, change(3, "c", 3), mark("orders", 3))
+    result = lake(place, "recover")
+    assert (result.exit_code, result.stdout) == (1, f"orders: held, 3 rows waiting: {FIRST_LOAD}\n")
+    assert "`lake recover --publish-incomplete`" in FIRST_LOAD
+    assert lake(place, "recover", "--publish-incomplete").exit_code == 0
+    assert len(place.rows("orders")) == 3
+    assert parsed(place, "ls")["unfinished"] == []
