@@ -228,7 +228,7 @@ def list_runs(pattern: str, last: int, lake: str, *, as_json: bool) -> None:
     if as_json:
         render.show_json(msgspec.to_builtins(runs))
         return
-    columns = "|started, |>took, |run, |status, |tap, dataset, what, >rows, >read, changes, *note"
+    columns = "|started, |>took, |run, |status, |tap, !dataset, what, >rows, ~>read, ~changes, *note"
     styles = {"failed": "bold red", "held": "bold red", "died": "bold red"}
     table = Rows(render.columns(columns), styles=styles)
     for run in reversed(runs):

@@ -1,5 +1,6 @@
 """The command `lake ls`: what arrived, from where, how many rows, and what is odd, at a glance."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -9,6 +10,7 @@ from lake_parquet import render
 from lake_parquet.cli_options import Age, Share, dataset_argument, open_lake, options
 from lake_parquet.health import KINDS, Limits, age_at
 from lake_parquet.overview import Overview, Seen, look_around
+from lake_parquet.paths import SEPARATOR
 from lake_parquet.readable import plural, readable_bytes, readable_time, sparkline
 from lake_parquet.render import Rows
 from lake_parquet.runs import RunRecord
@@ -33,7 +35,12 @@ STYLES: dict[str, str] = {
 @click.option(
     "--max-drop", type=Share(), default="50%", show_default=True, help="A larger loss of rows is noted."
 )
-@click.option("--all", "every", is_flag=True, help=f"On a terminal, list more than {TERMINAL_ROWS} datasets.")
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help=f"On a terminal, list more than {TERMINAL_ROWS} datasets, and each child.",
+)
 @options
 def list_datasets(pattern: str, max_age: timedelta, max_drop: float, lake: str, **flags: bool) -> None:
     """List datasets: rows, last run, age, what is odd.
@@ -55,11 +62,15 @@ def list_datasets(pattern: str, max_age: timedelta, max_drop: float, lake: str, 
     render.say(_headline(lake, overviews, seen, now))
     render.say(_odd(overviews, unfinished))
     _tell_unfinished(unfinished, now)
-    is_cut = render.on_terminal() and not flags["every"] and len(overviews) > TERMINAL_ROWS
-    shown = sorted(overviews, key=lambda one: one.rank)[:TERMINAL_ROWS] if is_cut else overviews
-    _show_datasets([one for one in overviews if one in shown] if is_cut else overviews, now)
-    if is_cut:
-        rest = len(overviews) - TERMINAL_ROWS
+    shown, rest = overviews, 0
+    folded: dict[str, list[Overview]] = {}
+    if render.on_terminal() and not flags["every"]:
+        shown, folded = fold(overviews)
+        worst = sorted(shown, key=lambda one: one.rank)[:TERMINAL_ROWS]
+        rest = len(shown) - len(worst)
+        shown = [one for one in shown if one in worst] if rest else shown
+    _show_datasets(shown, folded, now)
+    if rest:
         render.say(f"\n... and {rest:,} more: lake ls 'PATTERN' picks some, --all lists them all.")
     if render.on_terminal():
         render.say(f"\n{LEGEND}")
@@ -113,8 +124,22 @@ def _arrived(runs: list[RunRecord], datasets: set[str]) -> str:
     )
 
 
-def _show_datasets(overviews: list[Overview], now: datetime) -> None:
-    columns = render.columns("dataset, >rows, trend, last run, >size, >cols, >age, |source, notes")
+def fold(overviews: list[Overview]) -> tuple[list[Overview], dict[str, list[Overview]]]:
+    """Those with a row of their own, and child datasets with nothing odd by the one that tells of them."""
+    known = {one.dataset for one in overviews}
+    folded: dict[str, list[Overview]] = {}
+    for one in overviews:
+        parts = one.dataset.split(SEPARATOR)
+        parents = (SEPARATOR.join(parts[:length]) for length in range(1, len(parts)))
+        parent = next((name for name in parents if name in known), None)
+        if parent and not one.notes:
+            folded.setdefault(parent, []).append(one)
+    gone = {one.dataset for children in folded.values() for one in children}
+    return [one for one in overviews if one.dataset not in gone], folded
+
+
+def _show_datasets(overviews: list[Overview], folded: dict[str, list[Overview]], now: datetime) -> None:
+    columns = render.columns("!dataset, >rows, ~trend, ~last run, ~>size, ~>cols, >age, |source, notes")
     table = Rows(columns, styles=STYLES)
     group = None
     for one in overviews:
@@ -130,9 +155,15 @@ def _show_datasets(overviews: list[Overview], now: datetime) -> None:
             _known(one, None if one.columns is None else str(one.columns)),
             _known(one, one.read_at and readable_time(age_at(one.read_at, now))),
             one.source or "",
-            ", ".join(note.kind for note in one.notes),
+            ", ".join([*(note.kind for note in one.notes), *_children(folded.get(one.dataset, []))]),
         )
     table.show()
+
+
+def _children(children: list[Overview]) -> Iterator[str]:
+    if children:
+        rows = sum(one.row_count or 0 for one in children)
+        yield f"+{plural(len(children), 'table')} ({plural(rows, 'row')})"
 
 
 def _known(one: Overview, text: str | None) -> str:

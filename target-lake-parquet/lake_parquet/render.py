@@ -27,22 +27,28 @@ class Column(NamedTuple):
     """A column of a table.
 
     `right` is for numbers, `pipe` for one that a terminal leaves out, `note` for free text at the end,
-    which a terminal cuts to its width.
+    which a terminal cuts to its width. `whole` is never folded, and a narrow terminal leaves out those that
+    `yields`.
     """
 
     name: str
     right: bool = False
     pipe: bool = False
     note: bool = False
+    whole: bool = False
+    yields: bool = False
 
 
 def columns(text: str) -> list[Column]:
-    """Columns, parted by commas: `>` sets one to the right, `|` is for pipes alone, `*` for a note."""
+    """Columns, parted by commas: `>` sets one to the right, `|` is for pipes alone, `*` for a note.
+
+    `!` is for one that stays whole, `~` for one that yields.
+    """
     found = []
     for word in text.split(", "):
-        name = word.lstrip(">|*")
+        name = word.lstrip(">|*!~")
         marks = word.removesuffix(name)
-        found.append(Column(name, right=">" in marks, pipe="|" in marks, note="*" in marks))
+        found.append(Column(name, *(mark in marks for mark in ">|*!~")))
     return found
 
 
@@ -73,10 +79,12 @@ class Rows:
 
     def _rich(self, width: int) -> Table:
         table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1))
-        shown = [i for i, column in enumerate(self.columns) if not column.pipe]
+        shown = self._fitting(width)
         for column in (self.columns[i] for i in shown):
             justify: Literal["right", "left"] = "right" if column.right else "left"
-            table.add_column(escape(column.name), justify=justify, overflow="fold", no_wrap=column.right)
+            table.add_column(
+                escape(column.name), justify=justify, overflow="fold", no_wrap=column.right or column.whole
+            )
         indent = "  " if self.headings else ""
         for number, row in enumerate(self.rows):
             if number in self.headings:
@@ -88,6 +96,16 @@ class Rows:
                 cells[-1] = escape(shortened(row[-1], max(MIN_NOTE, width - self._taken(shown[:-1]))))
             table.add_row(indent + cells[0], *cells[1:])
         return table
+
+    def _fitting(self, width: int) -> list[int]:
+        """The columns that a terminal shows: as long as they are too wide, the last that yields goes."""
+        shown = [i for i, column in enumerate(self.columns) if not column.pipe]
+        while yielding := [i for i in shown if self.columns[i].yields]:
+            last = max(len(row[shown[-1]]) for row in self.rows) if self.rows else 0
+            if self._taken(shown[:-1]) + min(last, MIN_NOTE) <= width:
+                break
+            shown.remove(yielding[-1])
+        return shown
 
     def _taken(self, shown: Sequence[int]) -> int:
         """How wide the columns before a note are, with what parts them."""
