@@ -2,7 +2,7 @@
 
 import click
 
-from lake_parquet import cli_care, cli_look
+from lake_parquet import cli_care, cli_look, cli_ls
 from lake_parquet.cli_options import LakeGroup
 
 # \b keeps click from joining the lines
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 for command in (
-    cli_look.list_datasets,
+    cli_ls.list_datasets,
     cli_look.show_dataset,
     cli_look.query_lake,
     cli_look.diff_snapshots,

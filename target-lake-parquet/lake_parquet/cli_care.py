@@ -14,6 +14,8 @@ from lake_parquet.overview import Overview, look_around
 from lake_parquet.readable import plural, readable_bytes
 from lake_parquet.recover import recover
 from lake_parquet.render import Rows
+from lake_parquet.runs import DatasetSummary
+from lake_parquet.unfinished import told
 from lake_parquet.verify import Verified, verify
 
 ALARM = 1
@@ -47,10 +49,12 @@ def check_lake(
     """For cron: be silent, or fail with a line an alarm.
 
     Alarms: a dataset that no run has read well for --max-age, that lost more of its rows than --max-drop,
-    was held or failed in its last run, holds stub data, cannot be read, or is not there at all.
+    was held or failed in its last run, holds stub data, cannot be read, or is not there at all. A run that
+    died is one, too.
     """
     found = open_lake(lake)
-    overviews, _ = look_around(found, pattern, Limits(max_age, max_drop), datetime.now(UTC), ignore)
+    now = datetime.now(UTC)
+    overviews, _ = look_around(found, pattern, Limits(max_age, max_drop), now, ignore)
     alarms = [
         {"dataset": one.dataset, "alarm": note.kind, "text": note.text}
         for one in overviews
@@ -59,11 +63,14 @@ def check_lake(
     ]
     if not overviews:
         alarms = [{"dataset": pattern, "alarm": "missing", "text": "no dataset matches"}]
+    dead = [run for run in found.unfinished(pattern, ignore) if run.status == "died"]
+    of_runs = [{"run": run.run_id, "alarm": "died", "text": told(run, now)} for run in dead]
     if as_json:
-        render.show_json(alarms)
+        render.show_json([*of_runs, *alarms])
     else:
+        render.show_lines(f"{one['alarm']}: {one['text']}" for one in of_runs)
         render.show_lines(f"{one['alarm']}: {one['dataset']}: {one['text']}" for one in alarms)
-    if alarms:
+    if alarms or of_runs:
         raise click.exceptions.Exit(ALARM)
 
 
@@ -88,6 +95,10 @@ def verify_lake(pattern: str, lake: str, *, as_json: bool) -> None:
             render.show_lines(f"{one.path}: {problem}" for problem in one.problems)
     if as_json:
         render.show_json(msgspec.to_builtins(results))
+    if not results:
+        what = f"The lake at {lake} is empty" if pattern == "*" else f"No dataset matches {pattern!r}"
+        render.say(f"{what}: there is nothing to verify.")
+        raise click.exceptions.Exit(ALARM)
     bad = sum(bool(one.problems) for one in results)
     size = readable_bytes(sum(one.bytes for one in results))
     bare = sum(not one.has_checksum for one in results if one.row_count is not None)
@@ -97,7 +108,7 @@ def verify_lake(pattern: str, lake: str, *, as_json: bool) -> None:
         f"{plural(len(results), 'file')}, {plural(rows, 'row')}, {size} read: "
         f"{plural(bad, 'file')} with problems{unsure}."
     )
-    if bad or not results:
+    if bad:
         raise click.exceptions.Exit(ALARM)
 
 
@@ -162,13 +173,14 @@ def prune_lake(
     """
     found = open_lake(lake)
     now = datetime.now(UTC)
-    going = prune.plan(found, pattern, prune.Policy(keep_last, keep_daily), now, ages["grace"] or timedelta())
+    policy = prune.Policy(keep_last, keep_daily)
+    going, odd = prune.plan(found, pattern, policy, now, ages["grace"] or timedelta())
     gone = {one.path for one in going}
     may_go = {
         "incomplete": _older(found.kept_aside(), now, ages["incomplete"]),
         "quarantine": _older(found.quarantined(), now, ages["quarantine"]),
-        "claims": leftovers.old_claims(found, pattern, now),
-        "runs": leftovers.old_runs(found, pattern, now, ages["keep_runs"] or timedelta(), gone),
+        "claims": leftovers.old_claims(found, pattern, now, odd),
+        "runs": leftovers.old_runs(found, pattern, now, ages["keep_runs"] or timedelta(), gone, odd),
     }
     if yes:
         prune.remove(found, going)
@@ -177,14 +189,17 @@ def prune_lake(
         for run in may_go["quarantine"]:
             found.remove_quarantined(run)
         leftovers.remove_leftovers(found, [*may_go["claims"], *may_go["runs"]])
-    size = sum(one.bytes for one in going)
     if as_json:
         listed = [{"path": one.path, "bytes": one.bytes} for one in going]
-        render.show_json({"removed": yes, "bytes": size, "snapshots": listed, **may_go})
-        return
-    _show_going(going, may_go)
-    what = ", and ".join([f"{plural(len(going), 'snapshot')}, {readable_bytes(size)}", *_beside(may_go)])
-    render.say(f"Removed {what}." if yes else f"{what} may go; nothing was removed: --yes removes.")
+        facts = {"removed": yes, "bytes": sum(one.bytes for one in going), "snapshots": listed, **may_go}
+        render.show_json(facts | {"odd": odd})
+    else:
+        _show_going(going, may_go)
+        _say_going(going, may_go, removed=yes)
+    for dataset, why in odd.items():
+        render.say(render.one_line(f"Warning: nothing of {dataset} and its child datasets goes: {why}"))
+    if odd:
+        raise click.exceptions.Exit(ALARM)
 
 
 def _older(runs: Sequence[str], now: datetime, age: timedelta | None) -> list[str]:
@@ -204,6 +219,14 @@ def _show_going(going: Sequence[prune.Candidate], may_go: Mapping[str, Sequence[
         table.add(f"{folder} ({plural(count, 'file')})", "")
     if table.rows:
         table.show()
+
+
+def _say_going(
+    going: Sequence[prune.Candidate], may_go: Mapping[str, Sequence[str]], *, removed: bool
+) -> None:
+    size = readable_bytes(sum(one.bytes for one in going))
+    what = ", and ".join([f"{plural(len(going), 'snapshot')}, {size}", *_beside(may_go)])
+    render.say(f"Removed {what}." if removed else f"{what} may go; nothing was removed: --yes removes.")
 
 
 def _beside(may_go: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -237,11 +260,16 @@ def recover_lake(lake: str, *, publish_incomplete: bool, as_json: bool) -> None:
         render.show_json(msgspec.to_builtins(summaries))
     else:
         render.show_lines(
-            f"{one.dataset}: {one.status}, {plural(one.row_count, 'row')}: {'; '.join(one.notes)}"
-            for one in summaries
+            f"{one.dataset}: {one.status}, {_recovered(one)}: {'; '.join(one.notes)}" for one in summaries
         )
     waiting = [one for one in summaries if one.status in ("held", "failed")]
     if not summaries:
         render.say("No rows wait.")
     if waiting:
         raise click.exceptions.Exit(ALARM)
+
+
+def _recovered(one: DatasetSummary) -> str:
+    if one.status in ("held", "failed"):
+        return f"{plural(one.rows_read, 'row')} waiting"
+    return plural(one.row_count, "row")

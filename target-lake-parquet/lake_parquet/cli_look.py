@@ -1,7 +1,7 @@
-"""The commands that look into the lake: `ls`, `show`, `sql`, `diff`, `runs`."""
+"""The commands that look into the lake: `show`, `sql`, `diff`, `runs`; `ls` has a room of its own."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
@@ -11,161 +11,23 @@ import msgspec
 import polars as pl
 
 from lake_parquet import render
-from lake_parquet.cli_options import Age, Share, dataset_argument, open_lake, options
+from lake_parquet.cli_options import dataset_argument, open_lake, options
 from lake_parquet.column_types import drift, type_name
 from lake_parquet.diff import Diff
-from lake_parquet.health import KINDS, Limits, age_at, notes_of_run
+from lake_parquet.health import age_at, notes_of_run
 from lake_parquet.lake import Lake
-from lake_parquet.overview import Overview, Seen, look_around
-from lake_parquet.readable import plural, readable_bytes, readable_time, sparkline
+from lake_parquet.readable import readable_bytes, readable_time
 from lake_parquet.render import Rows
 from lake_parquet.runs import DatasetSummary, RunRecord
 from lake_parquet.snapshots import Snapshot
+from lake_parquet.unfinished import told
 from lake_parquet.when import LATEST, PREVIOUS
-
-TERMINAL_ROWS = 60
-"""Datasets that `lake ls` lists on a terminal, the worst first; a pipe gets them all."""
 
 EXAMPLES = 60
 """Characters of a value, or of a column's examples, that are shown."""
 
-TOLD = 10
-"""Odd datasets that are explained in full below the table."""
-
 SEARCHED_RUNS = 200
 """Run records, the newest first, in which `lake show` looks for what the last run did."""
-
-LEGEND = "last run: rows + added, ~ changed, - deleted; age: since a run last read it well"
-
-STYLES: dict[str, str] = {
-    kind: "bold red" if kind in ("unreadable", "failed", "held") else "yellow" for kind in KINDS
-}
-
-
-@click.command("ls")
-@dataset_argument(pattern=True)
-@click.option("--max-age", type=Age(), default="26h", show_default=True, help="Older is noted as stale.")
-@click.option(
-    "--max-drop", type=Share(), default="50%", show_default=True, help="A larger loss of rows is noted."
-)
-@click.option("--all", "every", is_flag=True, help=f"On a terminal, list more than {TERMINAL_ROWS} datasets.")
-@options
-def list_datasets(pattern: str, max_age: timedelta, max_drop: float, lake: str, **flags: bool) -> None:
-    """List datasets: rows, last run, age, what is odd.
-
-    PATTERN such as '*_orders' or 'acme_*' picks some. Grouped by tenant and source, the odd ones first.
-    """
-    found = open_lake(lake)
-    now = datetime.now(UTC)
-    overviews, seen = look_around(found, pattern, Limits(max_age, max_drop), now)
-    if flags["as_json"]:
-        render.show_json([_plain(one) for one in overviews])
-        return
-    if not overviews:
-        render.say(f"The lake at {lake} is empty." if pattern == "*" else f"No dataset matches {pattern!r}.")
-        return
-    render.say(_headline(lake, overviews, seen, now))
-    is_cut = render.on_terminal() and not flags["every"] and len(overviews) > TERMINAL_ROWS
-    shown = sorted(overviews, key=lambda one: one.rank)[:TERMINAL_ROWS] if is_cut else overviews
-    _show_datasets([one for one in overviews if one in shown] if is_cut else overviews, now)
-    if is_cut:
-        rest = len(overviews) - TERMINAL_ROWS
-        render.say(f"\n... and {rest:,} more: lake ls 'PATTERN' picks some, --all lists them all.")
-    if render.on_terminal():
-        render.say(f"\n{LEGEND}")
-        _explain(overviews)
-
-
-def _plain(one: Overview) -> dict[str, Any]:
-    facts: dict[str, Any] = msgspec.to_builtins(one)
-    return facts
-
-
-def _headline(lake: str, overviews: list[Overview], seen: Seen, now: datetime) -> str:
-    rows = sum(one.row_count or 0 for one in overviews)
-    size = readable_bytes(sum(one.bytes for one in overviews))
-    lines = [
-        f"{lake}: {plural(len(overviews), 'dataset')}, {plural(rows, 'row')}, {size} in the latest snapshots"
-    ]
-    if seen.recent:
-        lines.append(_arrived(seen.recent, {one.dataset for one in overviews}))
-    if (newest := seen.newest) is not None:
-        ago = readable_time(age_at(newest.finished_at or newest.started_at, now))
-        error = f": {newest.error}" if newest.error else ""
-        lines.append(f"last run {ago} ago: {newest.status}{error}")
-    counts = {kind: sum(any(note.kind == kind for note in one.notes) for one in overviews) for kind in KINDS}
-    odd = [f"{count} {kind}" for kind, count in counts.items() if count]
-    lines.append("odd: " + ", ".join(odd) if odd else "nothing odd")
-    return "\n".join(lines)
-
-
-def _arrived(runs: list[RunRecord], datasets: set[str]) -> str:
-    """What the last day's runs did to these datasets."""
-    done = [one for run in runs for one in run.datasets if one.dataset in datasets]
-    bad = sum(run.status != "ok" for run in runs)
-    published = [one for one in done if one.status == "published"]
-    changes = _changes(
-        sum(one.rows_added for one in published),
-        sum(one.rows_updated or 0 for one in published),
-        sum(one.rows_deleted for one in published),
-    )
-    loaded = len({one.dataset for one in published})
-    return (
-        f"last 24 h: {plural(len(runs), 'run')}{f' ({bad} not ok)' if bad else ''}, "
-        f"{plural(loaded, 'dataset')} loaded, {changes} rows"
-    )
-
-
-def _show_datasets(overviews: list[Overview], now: datetime) -> None:
-    columns = render.columns("dataset, >rows, trend, last run, >size, >cols, >age, |source, notes")
-    table = Rows(columns, styles=STYLES)
-    group = None
-    for one in overviews:
-        if (one.tenant, one.source) != group:
-            group = (one.tenant, one.source)
-            table.head(" / ".join(filter(None, group)) or "no source named")
-        table.add(
-            one.dataset,
-            _known(one, None if one.row_count is None else f"{one.row_count:,}"),
-            sparkline(one.trend, render.bars()),
-            _last_run(one.last_run),
-            _known(one, readable_bytes(one.bytes) if one.bytes else None),
-            _known(one, None if one.columns is None else str(one.columns)),
-            _known(one, one.read_at and readable_time(age_at(one.read_at, now))),
-            one.source or "",
-            ", ".join(note.kind for note in one.notes),
-        )
-    table.show()
-
-
-def _known(one: Overview, text: str | None) -> str:
-    """The text; where there is none, whether that is unknown or there is nothing to know of."""
-    return text or ("?" if any(note.kind == "unreadable" for note in one.notes) else "-")
-
-
-def _last_run(one: DatasetSummary | None) -> str:
-    if one is None:
-        return "-"
-    if one.status != "published":
-        return one.status
-    return _changes(one.rows_added, one.rows_updated, one.rows_deleted)
-
-
-def _changes(added: int, changed: int | None, deleted: int) -> str:
-    """`+38 ~3 -0`: added, changed, deleted; `?` where rows have no keys to be told apart by."""
-    return f"+{added:,} ~{'?' if changed is None else f'{changed:,}'} -{deleted:,}"
-
-
-def _explain(overviews: list[Overview]) -> None:
-    """Says in full what is odd."""
-    told = sorted(((note, one) for one in overviews for note in one.notes), key=lambda pair: pair[0].rank)
-    if not told:
-        return
-    render.say("")
-    for note, one in told[:TOLD]:
-        render.say(render.one_line(f"{note.kind}: {one.dataset}: {note.text}"))
-    if len(told) > TOLD:
-        render.say(f"... and {len(told) - TOLD} more; lake ls --json has them all.")
 
 
 @click.command("show")
@@ -212,7 +74,7 @@ def _last_look(found: Lake, dataset: str) -> dict[str, str]:
             if one.dataset == dataset:
                 ago = readable_time(age_at(run.finished_at or run.started_at, datetime.now(UTC)))
                 odd = {note.kind: render.one_line(note.text) for note in notes_of_run(one)}
-                return {"last run": f"{ago} ago: {_last_run(one)}"} | odd
+                return {"last run": f"{ago} ago: {render.did(one)}"} | odd
     return {}
 
 
@@ -242,7 +104,9 @@ def _show_columns(latest: Snapshot, sample: pl.DataFrame) -> None:
     json_columns = set(latest.info.json_columns) if latest.info else set()
     table = Rows(render.columns("column, type, examples"))
     for name, kind in _columns(latest).items():
-        values = [str(value) for value in sample[name].unique(maintain_order=True) if value is not None]
+        values = [
+            render.text_of(value) for value in sample[name].unique(maintain_order=True) if value is not None
+        ]
         table.add(
             name,
             kind + (" (JSON text)" if name in json_columns else ""),
@@ -341,7 +205,7 @@ def _diff_lines(found: Diff, sample: dict[str, list[dict[str, Any]]]) -> Iterato
 
 
 def _cell(value: object) -> str:
-    return "null" if value is None else render.shortened(str(value), EXAMPLES)
+    return "null" if value is None else render.shortened(render.text_of(value), EXAMPLES)
 
 
 @click.command("runs")
@@ -351,19 +215,21 @@ def _cell(value: object) -> str:
 def list_runs(pattern: str, last: int, lake: str, *, as_json: bool) -> None:
     """List what the last runs did.
 
-    The newest first; PATTERN picks datasets.
+    The newest first, be they running, or dead without a record; PATTERN picks datasets.
     """
-    runs = open_lake(lake).runs()
+    found = open_lake(lake)
+    runs = found.runs()
     if pattern != "*":
         for run in runs:
             run.datasets = [one for one in run.datasets if fnmatchcase(one.dataset, pattern)]
         runs = [run for run in runs if run.datasets]
+    runs = sorted([*runs, *found.unfinished(pattern)], key=lambda run: run.run_id)
     runs = runs[-last:] if last > 0 else []
     if as_json:
         render.show_json(msgspec.to_builtins(runs))
         return
-    columns = "|started, |>took, |run, |status, |tap, dataset, what, >rows, >read, changes, *note"
-    styles = {"failed": "bold red", "held": "bold red"}
+    columns = "|started, |>took, |run, |status, |tap, !dataset, what, >rows, ~>read, ~changes, *note"
+    styles = {"failed": "bold red", "held": "bold red", "died": "bold red"}
     table = Rows(render.columns(columns), styles=styles)
     for run in reversed(runs):
         took = age_at(run.started_at, datetime.fromisoformat(run.finished_at)) if run.finished_at else None
@@ -376,16 +242,18 @@ def list_runs(pattern: str, last: int, lake: str, *, as_json: bool) -> None:
         )
         table.head(" ".join(filter(None, (f"{run.started_at[:19]}Z", run.tap, run.status))))
         if not run.datasets:
-            table.add(*first, "", "", "", "", "", run.error or "")
+            table.add(*first, "", "", "", "", "", run.error or _without_rows(run))
         for one in run.datasets:
             table.add(*first, *_of_run(one))
     table.show()
 
 
+def _without_rows(run: RunRecord) -> str:
+    return told(run, datetime.now(UTC)) if run.status in ("running", "died") else ""
+
+
 def _of_run(one: DatasetSummary) -> tuple[str, ...]:
-    changes = (
-        _changes(one.rows_added, one.rows_updated, one.rows_deleted) if one.status == "published" else ""
-    )
+    changes = render.did(one) if one.status == "published" else ""
     rows, read = f"{one.row_count:,}", f"{one.rows_read:,}"
     notes = [f"{one.rows_quarantined:,} in quarantine"] if one.rows_quarantined else []
     return (one.dataset, one.status, rows, read, changes, "; ".join([*notes, *one.notes[:1]]))

@@ -87,7 +87,7 @@ class Share(click.ParamType[float]):
 def complete_dataset(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:  # noqa: ARG001 - click's own signature
     """Names datasets for a shell."""
     try:
-        return Lake(ctx.params.get("lake") or "storage/lake").datasets(incomplete + "*")
+        return list(Lake(ctx.params.get("lake") or "storage/lake").survey(incomplete + "*")[0])
     except (LakeError, OSError):
         return []
 
@@ -107,12 +107,19 @@ def options(command: Command) -> Command:
 
 def dataset_argument(*, pattern: bool = False) -> Callable[[Command], Command]:
     """The dataset's name, completed by a shell; with `pattern` it may be left out, or match several."""
+    if pattern:
+        return click.argument("pattern", default="*", shell_complete=complete_dataset)
     return click.argument(
-        "pattern" if pattern else "dataset",
-        default="*" if pattern else None,
-        required=not pattern,
-        shell_complete=complete_dataset,
+        "dataset", required=False, metavar="DATASET", callback=_named, shell_complete=complete_dataset
     )
+
+
+def _named(ctx: click.Context, param: click.Parameter, value: str | None) -> str:  # noqa: ARG001 - click's own
+    if not value:
+        raise click.UsageError(
+            f"Name a dataset, as in: {ctx.command_path} NAME. `lake ls` lists them all.", ctx
+        )
+    return value
 
 
 def open_lake(root: str) -> Lake:

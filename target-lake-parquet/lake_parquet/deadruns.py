@@ -249,19 +249,6 @@ def _has_rows(path: Path) -> bool:
         return False
 
 
-def live_runs(root: Path) -> list[str]:
-    """The runs that go on now, the oldest first: they hold their folders' locks."""
-    live = []
-    for folder in _folders(root / paths.STAGING):
-        with contextlib.suppress(OSError):  # it ended meanwhile
-            lock = try_lock(folder / "lock")
-            if lock is None:
-                live.append(folder.name)
-            else:
-                os.close(lock)
-    return live
-
-
 def staged_runs(root: Path) -> list[str]:
     """The runs that have a folder in staging, the oldest first."""
     return [folder.name for folder in _folders(root / paths.STAGING)]

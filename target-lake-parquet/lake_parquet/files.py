@@ -5,12 +5,16 @@ import fcntl
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from lake_parquet.errors import LakeError
+
+LOOK, MOST_LOOKS = 0.001, 1000
+"""Seconds that a look at a lock takes at most, and how many of them are waited for."""
 
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
@@ -124,14 +128,42 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def try_lock(path: Path) -> int | None:
-    """Takes an exclusive lock if it is free: its descriptor, or None where a live process has it."""
+    """Takes an exclusive lock if it is free: its descriptor, or None where a live process has it.
+
+    Whoever only looks at it (`is_held`) is waited for.
+    """
     descriptor = _open_lock(path)
+    for _ in range(MOST_LOOKS):
+        if _flock(descriptor, fcntl.LOCK_EX):
+            return descriptor
+        if not _flock(descriptor, fcntl.LOCK_SH):
+            break
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # two that wait must not take each other for a look
+        time.sleep(LOOK)
+    os.close(descriptor)
+    return None
+
+
+def is_held(path: Path) -> bool:
+    """Tells whether a live process has an exclusive lock; nobody misses it meanwhile, and no file is made.
+
+    Raises:
+        OSError: there is no such file, or it is not ours to read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        return not _flock(descriptor, fcntl.LOCK_SH)
+    finally:
         os.close(descriptor)
-        return None
-    return descriptor
+
+
+def _flock(descriptor: int, kind: int) -> bool:
+    """Takes a lock of that kind, unless another has one that does not go with it."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _open_lock(path: Path) -> int:

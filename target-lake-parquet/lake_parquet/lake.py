@@ -1,5 +1,6 @@
 """The lake as a library: what is in it, its rows now and earlier, and a way to write rows from plain code."""
 
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
@@ -10,13 +11,14 @@ from typing import Any, Literal
 import polars as pl
 
 from lake_parquet import paths, snapshots
-from lake_parquet.deadruns import kept_aside, live_runs, remove_kept_aside, staged_runs
+from lake_parquet.deadruns import kept_aside, remove_kept_aside, staged_runs
 from lake_parquet.diff import Diff, compare
 from lake_parquet.errors import LakeError, UsageError
 from lake_parquet.records import RecordWriter
 from lake_parquet.runs import DatasetSummary, RunRecord, newest_runs, read_run, read_runs
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.store import open_store
+from lake_parquet.unfinished import running_since, unfinished_runs
 from lake_parquet.when import LATEST, PREVIOUS, When, as_of, pick
 from lake_parquet.widen import unite, written
 
@@ -44,12 +46,15 @@ class Lake:
         return self.store.exists()
 
     def datasets(self, pattern: str = "*") -> list[str]:
-        """The names of all datasets that match, in order."""
-        return list(self.listing(pattern))
+        """The names of all datasets that match, in order; a warning names those that cannot be listed."""
+        listing, broken = self.survey(pattern)
+        for name, why in broken.items():
+            warnings.warn(f"dataset {name} is left out: {why}", stacklevel=2)
+        return list(listing)
 
     def listing(self, pattern: str = "*") -> dict[str, list[str]]:
-        """The datasets that match, in order, each with its snapshots' file names, the oldest first."""
-        return snapshots.listing(self.store, pattern)
+        """The datasets that match and can be listed, each with its snapshots' names, the oldest first."""
+        return self.survey(pattern)[0]
 
     def survey(self, pattern: str = "*") -> tuple[dict[str, list[str]], dict[str, str]]:
         """As `listing`, and of each dataset whose folder cannot be listed, why not."""
@@ -70,7 +75,7 @@ class Lake:
         return found
 
     def _hint(self, dataset: str) -> str:
-        known = self.datasets()
+        known = list(self.listing())
         near = get_close_matches(dataset, known, n=3, cutoff=0.6)
         if near:
             return f": did you mean {' or '.join(near)}?"
@@ -113,7 +118,7 @@ class Lake:
         """The latest rows of a dataset, or of all that a pattern like `*_shopify_orders` matches, united.
 
         Raises:
-            LakeError: nothing matches.
+            LakeError: nothing matches, or one that does cannot be read.
         """
         if not _is_pattern(dataset):
             return self.latest_snapshot(dataset).scan()
@@ -137,7 +142,10 @@ class Lake:
         return _united(found)
 
     def _matching(self, pattern: str) -> list[str]:
-        matching = self.datasets(pattern)
+        listing, broken = self.survey(pattern)
+        if broken:  # without these rows it would not be what was asked for
+            raise LakeError("; ".join(f"dataset {name}: {why}" for name, why in broken.items()))
+        matching = list(listing)
         if not matching:
             raise LakeError(
                 f"no dataset matches {pattern!r} in {self.store.url}{self._hint(pattern.strip('*'))}"
@@ -211,8 +219,20 @@ class Lake:
 
     def running_since(self) -> list[datetime]:
         """When each run began that goes on now."""
-        moments = [paths.run_moment(run) for run in live_runs(self.store.workplace)]
-        return [moment for moment in moments if moment is not None]
+        return running_since(self.store.workplace)
+
+    def unfinished(self, pattern: str = "*", ignore: Sequence[str] = ()) -> list[RunRecord]:
+        """The runs on this machine that go on and those that died, the oldest first.
+
+        Of those whose datasets are known the ones where one matches `pattern` and none of `ignore`.
+        """
+
+        def is_wanted(one: DatasetSummary) -> bool:
+            name = one.dataset
+            return fnmatchcase(name, pattern) and not any(fnmatchcase(name, other) for other in ignore)
+
+        found = unfinished_runs(self.store)
+        return [run for run in found if not run.datasets or any(map(is_wanted, run.datasets))]
 
     def staged(self) -> list[str]:
         """The runs that have rows in staging on this machine: some go on, of others they wait."""
@@ -225,6 +245,13 @@ class Lake:
     def quarantined(self) -> list[str]:
         """The runs that put bad records aside in `.quarantine`, the oldest first."""
         return kept_aside(self.store, paths.QUARANTINE)
+
+    def sizes_aside(self, where: str, run_id: str) -> Iterator[int]:
+        """The bytes of each file that a run put aside in `.incomplete` or `.quarantine`."""
+        folder = f"{where}/{run_id}"
+        for inside in (folder, *(f"{folder}/{name}" for name in self.store.folders(folder))):
+            for name in self.store.files(inside):
+                yield self.store.size(f"{inside}/{name}") or 0
 
     def remove_kept_aside(self, run_id: str) -> None:
         """Removes the rows that a run kept aside."""
@@ -247,7 +274,8 @@ class Lake:
         """Snapshots that no running or broken run tears apart, by dataset.
 
         Of each dataset it is the one of the newest run that ended `ok`; a dataset that no such run names is
-        left out. Datasets of one source come from one run, where its runs read the same streams.
+        left out, and, with a warning, one that cannot be listed. Datasets of one source come from one run,
+        where its runs read the same streams.
 
         Raises:
             LakeError: such a snapshot was pruned.

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from lake_parquet import claims, paths
 from lake_parquet.lake import Lake
+from lake_parquet.prune import is_held_back
 from lake_parquet.runs import RunRecord, record_path
 
 CLAIMS_KEPT = timedelta(days=7)
@@ -15,17 +16,19 @@ CLAIMS_KEPT = timedelta(days=7)
 RUNS_KEPT = timedelta(days=90)
 
 
-def old_claims(lake: Lake, pattern: str, now: datetime) -> list[str]:
+def old_claims(lake: Lake, pattern: str, now: datetime, odd: Collection[str] = ()) -> list[str]:
     """Claims that nobody can meet any more, relative to the lake's root.
 
     Who builds on a snapshot began before its successor was there. So a claim goes when the successor was
     there before any run began that goes on, and for `CLAIMS_KEPT`: in an object store only the runs of this
     machine are known. What is put on the latest snapshot stays. This saves work: a writer that slept longer
-    finds out after its claim that it came late, and merges again.
+    finds out after its claim that it came late, and merges again. What is `odd` is left alone.
     """
     in_use_since = min([now - CLAIMS_KEPT, *lake.running_since()])
     found = []
     for dataset, names in lake.listing(pattern).items():
+        if is_held_back(dataset, odd):
+            continue
         latest = names[-1]
         earlier = [name for name in claims.claimed(lake.store, dataset) if name < latest]
         found += [
@@ -37,13 +40,18 @@ def old_claims(lake: Lake, pattern: str, now: datetime) -> list[str]:
 
 
 def old_runs(
-    lake: Lake, pattern: str, now: datetime, kept: timedelta, going: Collection[str] = ()
+    lake: Lake,
+    pattern: str,
+    now: datetime,
+    kept: timedelta,
+    going: Collection[str] = (),
+    odd: Collection[str] = (),
 ) -> list[str]:
     """Records of runs from longer ago than `kept` that explain nothing, relative to the lake's root.
 
     Each dataset keeps the record of its last run, of the last that read it well and of the last that was
     whole, and those of its snapshots, but for the ones that are `going`; so does a run that put rows aside,
-    or left some in staging.
+    or left some in staging, or names a dataset that is `odd`: nobody knows which snapshots that has.
     """
     listing = lake.listing()
     present = {paths.snapshot_path(name, one) for name, names in listing.items() for one in names}
@@ -59,6 +67,7 @@ def old_runs(
             bool(says - known)
             or run.run_id in aside
             or any(one.status == "published" and one.path in present for one in run.datasets)
+            or any(is_held_back(one.dataset, odd) for one in run.datasets)
         )
         known |= says
         if is_old and not is_needed and _matches(run, pattern):

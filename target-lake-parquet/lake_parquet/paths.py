@@ -89,6 +89,11 @@ def dataset_name(
     return name
 
 
+def child_prefix(name: str) -> str:
+    """How the names of a dataset's children begin, be they so long that they are cut."""
+    return (name + SEPARATOR)[: MAX_NAME - 9]
+
+
 def _safe(part: str) -> str:
     return _UNSAFE.sub("_", part)
 

@@ -1,9 +1,12 @@
 """Rows that runs left in staging when they ended early in, published snapshots out."""
 
 import secrets
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+import msgspec
 
 from lake_parquet import paths
 from lake_parquet.commit import Committer
@@ -12,9 +15,15 @@ from lake_parquet.errors import LakeError
 from lake_parquet.family import Family
 from lake_parquet.journal import StagedFamily
 from lake_parquet.parquet_files import ParquetOptions
+from lake_parquet.policy import decide
 from lake_parquet.runs import DatasetSummary, RunRecord, write_run
 from lake_parquet.staging import Staging
 from lake_parquet.store import Store
+
+FIRST_LOAD = (
+    "the first load was cut short: the next run that reads the stream to its end publishes it; "
+    "`lake recover --publish-incomplete` does so now, and half a history becomes the latest"
+)
 
 
 def recover(
@@ -25,7 +34,7 @@ def recover(
     A first load that was cut short goes on waiting for a run that reads to its end, unless
     `publish_incomplete`. What was published stands in the record of a run of its own.
     """
-    staged = _staged(store.workplace)
+    staged, waiting = _staged(store.workplace)
     if not staged:
         return []
     now = datetime.now(UTC)
@@ -37,7 +46,8 @@ def recover(
     summaries = []
     try:
         for one, _ in staged.values():
-            summaries += _recover(committer, one, publish_incomplete=publish_incomplete)
+            found = _recover(committer, one, publish_incomplete=publish_incomplete)
+            summaries += [_with_rows(summary, one, waiting[summary.dataset]) for summary in found]
         done = [one for one in summaries if one.status in ("published", "unchanged")]
         if done:
             record = RunRecord(run_id=run_id, started_at=_text(now), tap=tap, datasets=done)
@@ -48,13 +58,16 @@ def recover(
     return summaries
 
 
-def _staged(root: Path) -> dict[str, tuple[StagedFamily, str | None]]:
-    """The newest family that waits for each dataset, and its tap."""
+def _staged(root: Path) -> tuple[dict[str, tuple[StagedFamily, str | None]], Counter[str]]:
+    """The newest family that waits for each dataset, and its tap; and how many rows of each dataset wait."""
     staged = {}
+    rows: Counter[str] = Counter()
     for run in dead_runs(root):
         with run:
             staged.update({one.dataset: (one, run.journal.tap) for one in run.journal.families})
-    return staged
+            for one in run.journal.families:
+                rows.update({member.dataset: member.rows_read for member in one.family.members()})
+    return staged, rows
 
 
 def _recover(committer: Committer, staged: StagedFamily, *, publish_incomplete: bool) -> list[DatasetSummary]:
@@ -73,6 +86,16 @@ def _recover(committer: Committer, staged: StagedFamily, *, publish_incomplete: 
                 dataset=staged.dataset, stream=facts.owner.stream, status="failed", notes=[str(error)]
             )
         ]
+
+
+def _with_rows(summary: DatasetSummary, staged: StagedFamily, rows: int) -> DatasetSummary:
+    """The summary, with the rows that still wait and what a person can do about it."""
+    if summary.status not in ("held", "failed"):
+        return summary
+    is_first = summary.path is None and decide(staged.facts, None, begun=True).waits
+    if is_first and summary.status == "held" and summary.dataset == staged.dataset:
+        summary.notes[:1] = [FIRST_LOAD]
+    return msgspec.structs.replace(summary, rows_read=rows)
 
 
 def _text(moment: datetime) -> str:

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from typing import Literal, NamedTuple
 
 import click
@@ -16,6 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lake_parquet.readable import BARS, PLAIN_BARS
+from lake_parquet.runs import DatasetSummary
 
 MIN_NOTE = 20
 """Characters of a note that even a narrow terminal shows."""
@@ -25,22 +27,28 @@ class Column(NamedTuple):
     """A column of a table.
 
     `right` is for numbers, `pipe` for one that a terminal leaves out, `note` for free text at the end,
-    which a terminal cuts to its width.
+    which a terminal cuts to its width. `whole` is never folded, and a narrow terminal leaves out those that
+    `yields`.
     """
 
     name: str
     right: bool = False
     pipe: bool = False
     note: bool = False
+    whole: bool = False
+    yields: bool = False
 
 
 def columns(text: str) -> list[Column]:
-    """Columns, parted by commas: `>` sets one to the right, `|` is for pipes alone, `*` for a note."""
+    """Columns, parted by commas: `>` sets one to the right, `|` is for pipes alone, `*` for a note.
+
+    `!` is for one that stays whole, `~` for one that yields.
+    """
     found = []
     for word in text.split(", "):
-        name = word.lstrip(">|*")
+        name = word.lstrip(">|*!~")
         marks = word.removesuffix(name)
-        found.append(Column(name, right=">" in marks, pipe="|" in marks, note="*" in marks))
+        found.append(Column(name, *(mark in marks for mark in ">|*!~")))
     return found
 
 
@@ -71,10 +79,12 @@ class Rows:
 
     def _rich(self, width: int) -> Table:
         table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 1))
-        shown = [i for i, column in enumerate(self.columns) if not column.pipe]
+        shown = self._fitting(width)
         for column in (self.columns[i] for i in shown):
             justify: Literal["right", "left"] = "right" if column.right else "left"
-            table.add_column(escape(column.name), justify=justify, overflow="fold", no_wrap=column.right)
+            table.add_column(
+                escape(column.name), justify=justify, overflow="fold", no_wrap=column.right or column.whole
+            )
         indent = "  " if self.headings else ""
         for number, row in enumerate(self.rows):
             if number in self.headings:
@@ -86,6 +96,16 @@ class Rows:
                 cells[-1] = escape(shortened(row[-1], max(MIN_NOTE, width - self._taken(shown[:-1]))))
             table.add_row(indent + cells[0], *cells[1:])
         return table
+
+    def _fitting(self, width: int) -> list[int]:
+        """The columns that a terminal shows: as long as they are too wide, the last that yields goes."""
+        shown = [i for i, column in enumerate(self.columns) if not column.pipe]
+        while yielding := [i for i in shown if self.columns[i].yields]:
+            last = max(len(row[shown[-1]]) for row in self.rows) if self.rows else 0
+            if self._taken(shown[:-1]) + min(last, MIN_NOTE) <= width:
+                break
+            shown.remove(yielding[-1])
+        return shown
 
     def _taken(self, shown: Sequence[int]) -> int:
         """How wide the columns before a note are, with what parts them."""
@@ -124,6 +144,27 @@ def one_line(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text)
 
 
+def did(one: DatasetSummary | None) -> str:
+    """What a run did to a dataset: `+38 ~3 -0`, or `held`."""
+    if one is None:
+        return "-"
+    if one.status != "published":
+        return one.status
+    return changes(one.rows_added, one.rows_updated, one.rows_deleted)
+
+
+def changes(added: int, changed: int | None, deleted: int) -> str:
+    """`+38 ~3 -0`: added, changed, deleted; `?` where rows have no keys to be told apart by."""
+    return f"+{added:,} ~{'?' if changed is None else f'{changed:,}'} -{deleted:,}"
+
+
+def text_of(value: object) -> str:
+    """A value as text: dates and times by ISO 8601, moments in UTC, with `T` and `Z`."""
+    if isinstance(value, datetime) and value.tzinfo:
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
 def on_terminal() -> bool:
     """Tells whether a person reads stdout."""
     return sys.stdout.isatty()
@@ -140,7 +181,7 @@ def bars() -> str:
 
 def show_json(value: object) -> None:
     """Prints a value as JSON."""
-    json.dump(value, sys.stdout, indent=2, default=str, ensure_ascii=False)
+    json.dump(value, sys.stdout, indent=2, default=text_of, ensure_ascii=False)
     sys.stdout.write("\n")
 
 

@@ -10,7 +10,7 @@ from lake_parquet import paths
 from lake_parquet.errors import LakeError
 from lake_parquet.store import Store
 
-Status = Literal["published", "unchanged", "held", "failed", "empty"]
+Status = Literal["published", "unchanged", "held", "failed", "empty", "waiting"]
 Proof = Literal["proven", "unproven", "open"]
 
 
@@ -20,7 +20,8 @@ class DatasetSummary(msgspec.Struct, kw_only=True):
     `path` is the latest snapshot after the run (relative to the lake's root), `row_count` its rows, `bytes`
     its size. `rows_added`, `rows_updated` and `rows_deleted` compare it with `base`; `rows_updated` is null
     where rows have no keys and cannot be told apart. `sha256` is the file's, where this run published it.
-    `rows_quarantined` are records that were set aside; `rows_read` does not count them.
+    `rows_quarantined` are records that were set aside; `rows_read` does not count them. No record says
+    `waiting`: that is told of rows in staging.
     """
 
     dataset: str
@@ -42,12 +43,15 @@ class DatasetSummary(msgspec.Struct, kw_only=True):
 
 
 class RunRecord(msgspec.Struct, kw_only=True):
-    """One run of the target. Times are ISO 8601, UTC."""
+    """One run of the target. Times are ISO 8601, UTC.
+
+    No record says `running` or `died`: that is told of a run that has not written its own.
+    """
 
     run_id: str
     started_at: str
     finished_at: str | None = None
-    status: Literal["ok", "incomplete", "failed"] = "ok"
+    status: Literal["ok", "incomplete", "failed", "running", "died"] = "ok"
     tap: str | None = None
     tenant_id: str | None = None
     source: str | None = None

@@ -53,15 +53,11 @@ class Snapshot:
         return rows.with_columns(pl.col(name).cast(JSON) for name in texts if name in self.schema.names)
 
 
-def listing(store: Store, pattern: str = "*") -> dict[str, list[str]]:
-    """The datasets that match and hold at least one finished snapshot, each with `names`, in order."""
-    matching = (dataset for dataset in store.folders(paths.RAW) if fnmatchcase(dataset, pattern))
-    found = {dataset: names(store, dataset) for dataset in matching}
-    return {dataset: snapshots for dataset, snapshots in found.items() if snapshots}
-
-
 def survey(store: Store, pattern: str = "*") -> tuple[dict[str, list[str]], dict[str, str]]:
-    """As `listing`, and of each folder that cannot be listed, why not: one of them hides no other."""
+    """The datasets that match and hold at least one finished snapshot, each with `names`, in order.
+
+    And of each folder that cannot be listed, why not: one of them hides no other.
+    """
     found: dict[str, list[str]] = {}
     broken: dict[str, str] = {}
     for dataset in store.folders(paths.RAW):

@@ -5,8 +5,8 @@ import io
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from lake_parquet import paths, render
@@ -28,6 +28,8 @@ SCHEME = "lake://"
 
 TERMINAL_ROWS = 200
 """Rows that a terminal shows; a pipe gets them all."""
+
+_OURS = re.compile(r"^(?:\w+\.)*LakeError: (.*)$", re.MULTILINE)
 
 LATEST_MACRO = """
 create macro latest(pattern) as table from read_parquet(
@@ -55,7 +57,9 @@ class Sql:
             ) from error
         self._duckdb = duckdb
         self.lake = lake
-        self.listing = lake.listing()
+        self.listing, broken = lake.survey()
+        for dataset, why in broken.items():
+            _warn(dataset, why)
         self._is_remote = "://" in lake.store.address(paths.RAW)
         self._most_views = MOST_REMOTE_VIEWS if self._is_remote else MOST_VIEWS
         self._viewed: set[str] = set()
@@ -113,12 +117,26 @@ class Sql:
         """Makes views of the datasets: of all, or in a large lake of those that the query names."""
         words = set(re.findall(r"[\w-]+", query.lower()))
         is_large = len(self.listing) > self._most_views
+        same = Counter(dataset.lower() for dataset in self.listing)
         for dataset in self.listing:
             if dataset in self._viewed or (is_large and dataset.lower() not in words):
                 continue
-            name, path = dataset.replace('"', '""'), self._location(dataset).replace("'", "''")
-            self.connection.execute(f"create view \"{name}\" as from read_parquet('{path}')")
             self._viewed.add(dataset)
+            if same[dataset.lower()] > 1:  # whichever it were, it could be the wrong one
+                _warn(
+                    dataset, f"another differs by case alone, which SQL ignores: latest('{dataset}') reads it"
+                )
+            else:
+                self._view_one(dataset)
+
+    def _view_one(self, dataset: str) -> None:
+        name, path = dataset.replace('"', '""'), self._location(dataset).replace("'", "''")
+        try:
+            self.connection.execute(f"create view \"{name}\" as from read_parquet('{path}')")
+        except self._duckdb.Error as problem:
+            if _OURS.search(str(problem)):  # the store does not answer: no other file would open
+                raise
+            _warn(dataset, f"its latest file cannot be read ({_told(problem)})")
 
     def show(self, query: str, *, as_json: bool = False, as_csv: bool = False) -> None:
         """Runs a query and prints its rows: a table on a terminal, CSV in a pipe.
@@ -129,8 +147,7 @@ class Sql:
         names, result = self.run(query)
         try:
             if as_json:
-                rows = (map(_plain, row) for row in result.fetchall())
-                render.show_json([dict(zip(names, row, strict=True)) for row in rows])
+                render.show_json([dict(zip(names, row, strict=True)) for row in result.fetchall()])
             elif as_csv or not render.on_terminal():
                 render.show_text(_csv([names]))
                 while block := result.fetchmany(10_000):
@@ -141,10 +158,14 @@ class Sql:
             raise LakeError(_told(problem)) from problem
 
 
+def _warn(dataset: str, why: str) -> None:
+    render.say(render.one_line(f"Warning: {dataset} is no view: {why}"))
+
+
 def _told(problem: Exception) -> str:
     """What DuckDB says; of an error that a store raised below it, the store's own words."""
     text = str(problem).strip()
-    ours = re.search(r"^(?:\w+\.)*LakeError: (.*)$", text, re.MULTILINE)
+    ours = _OURS.search(text)
     return ours[1] if ours else text
 
 
@@ -154,18 +175,11 @@ def _csv(rows: Sequence[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def _plain(value: object) -> object:
-    """The value with its moments in UTC: DuckDB hands them over in this machine's time zone."""
-    if isinstance(value, datetime):
-        moment = value.astimezone(UTC) if value.tzinfo else value
-        return moment.isoformat().replace("+00:00", "Z")
-    return value
-
-
 def _text(value: object) -> str:
     if value is None:
         return ""
-    return json.dumps(value, default=str) if isinstance(value, list | dict) else str(_plain(value))
+    is_nested = isinstance(value, list | dict)
+    return json.dumps(value, default=render.text_of) if is_nested else render.text_of(value)
 
 
 def _show_table(names: list[str], rows: list[tuple[Any, ...]]) -> None:

@@ -30,12 +30,15 @@ class Verified(msgspec.Struct, kw_only=True):
 def verify(lake: Lake, pattern: str = "*") -> Iterator[Verified]:
     """Reads every file of the datasets that match, one after the other."""
     checksums = _recorded(lake)
-    for path in lake.strays(pattern):
-        yield Verified(path=path, problems=[STRAY])
+    try:
+        for path in lake.strays(pattern):
+            yield Verified(path=path, problems=[STRAY])
+    except LakeError as error:
+        yield Verified(path=paths.RAW, problems=[str(error)])
     for dataset in lake.folders(pattern):
         try:
             names, foreign = lake.entries(dataset)
-        except LakeError as error:
+        except (LakeError, OSError) as error:
             yield Verified(path=f"{paths.RAW}/{dataset}", problems=[str(error)])
             continue
         for path in foreign:

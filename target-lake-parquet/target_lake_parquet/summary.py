@@ -58,8 +58,11 @@ def lake_sentence(weight: Weight) -> str:
     """The lake's size in one line, and what could go."""
     more = "" if weight.is_whole else "more than "
     held = f"{more}{readable_bytes(weight.bytes)} in {plural(weight.snapshots, 'snapshot')}"
-    freed = f"; `lake prune` would free up to {readable_bytes(weight.prunable)}" if weight.prunable else ""
-    return f"The lake holds {held}{freed}."
+    aside = f" and {readable_bytes(weight.aside)} put aside" if weight.aside else ""
+    command = "lake prune" + (" --incomplete 30d --quarantine 30d" if weight.old_aside else "")
+    prunable = weight.prunable + weight.old_aside
+    freed = f"; `{command}` would free up to {readable_bytes(prunable)}" if prunable else ""
+    return f"The lake holds {held}{aside}{freed}."
 
 
 def print_table(run: RunRecord) -> None:

@@ -24,6 +24,7 @@ from lake_parquet.prune import Policy, Weight, superseded, weigh
 from lake_parquet.runs import DatasetSummary, RunRecord, write_run
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import Staging
+from target_lake_parquet.summary import lake_sentence
 from tests.lake.writer import ITEMS, PARENT, Writer, frame
 
 NOW = datetime.now(UTC)
@@ -129,7 +130,7 @@ def test_stub_rows_and_a_dataset_that_never_came_are_alarms(writer: Writer) -> N
         "failed: acme_pg_items: line 2: field 'id' is no number",
         "stub: orders: the rows are made up: set the tap's credentials",
     ]
-    (never, _) = parsed(writer, "ls")
+    (never, _) = parsed(writer, "ls")["datasets"]
     assert (never["dataset"], never["row_count"], never["path"]) == ("acme_pg_items", None, None)
 
 
@@ -143,7 +144,7 @@ def test_new_columns_and_cut_runs_are_news_not_alarms(writer: Writer) -> None:
     writer.upsert(frame([{"id": 2, "w": 1.5}], {"id": pl.Int64, "w": pl.Float64}))
     told(writer, proof="open", rows_quarantined=3)
     assert lake(writer, "check").exit_code == 0
-    (one,) = parsed(writer, "ls")
+    (one,) = parsed(writer, "ls")["datasets"]
     assert [(note["kind"], note["text"]) for note in one["notes"]] == [
         ("cut", "the last run was cut short; what arrived was merged"),
         ("quarantine", "3 bad rows were put aside"),
@@ -243,6 +244,7 @@ def test_prune_lists_and_only_with_yes_removes(writer: Writer) -> None:
         "quarantine": [],
         "claims": [claim_path("orders", name) for name in (BEGINNING, *before[:2])],
         "runs": [],
+        "odd": {},
     }
     assert writer.names() == before
     result = lake(writer, "prune", "--keep-last", "2", "--keep-daily", "0", "--yes")
@@ -402,3 +404,24 @@ def test_a_lake_is_weighed_by_its_listing_and_not_without_end(
     assert weigh(writer.lake, NOW) == Weight(9, sum(sizes), sum(sizes[:2]), is_whole=True)
     monkeypatch.setattr(prune, "MOST_FILES", 8)
     assert weigh(writer.lake, NOW) == Weight(8, sum(sizes[:8]), sum(sizes[:2]), is_whole=False)
+
+
+def test_what_was_put_aside_is_weighed_too(writer: Writer) -> None:
+    for where, day, name, size in (
+        (".incomplete", 40, "orders/000000.parquet", 5000),
+        (".incomplete", 3, "orders.parquet", 700),
+        (".quarantine", 31, "orders.jsonl", 2000),
+    ):
+        run = f"{NOW - timedelta(days=day):%Y%m%dT%H%M%S%f}Z-00000a"
+        file = writer.root / where / run / name
+        file.parent.mkdir(parents=True)
+        file.write_bytes(bytes(size))
+    weight = weigh(writer.lake, NOW)
+    assert weight == Weight(aside=7700, old_aside=7000)
+    assert lake_sentence(weight) == (
+        "The lake holds 0 B in 0 snapshots and 7.7 kB put aside; "
+        "`lake prune --incomplete 30d --quarantine 30d` would free up to 7.0 kB."
+    )
+    assert lake_sentence(Weight(1, 1000, 10)) == (
+        "The lake holds 1.0 kB in 1 snapshot; `lake prune` would free up to 10 B."
+    )

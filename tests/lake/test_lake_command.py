@@ -43,7 +43,7 @@ def filled(writer: Writer) -> Writer:
 
 
 def test_ls_lists_each_dataset_with_its_latest(filled: Writer) -> None:
-    (one,) = parsed(filled.root, "ls")
+    (one,) = parsed(filled.root, "ls")["datasets"]
     latest = filled.lake.latest_snapshot("orders")
     assert latest.info is not None
     size = (filled.root / latest.path).stat().st_size
@@ -78,7 +78,7 @@ def test_age_counts_from_the_last_run_that_read_the_dataset(filled: Writer) -> N
     for number, (moment, one) in enumerate([("2030-01-01T00:00:00Z", quiet), ("2031-01-01T00:00:00Z", held)]):
         run = RunRecord(run_id=f"2030010{number}", started_at=moment, finished_at=moment, datasets=[one])
         write_run(filled.lake.store, run)
-    (one,) = parsed(filled.root, "ls")
+    (one,) = parsed(filled.root, "ls")["datasets"]
     assert one["read_at"] == "2030-01-01T00:00:00Z"
 
 
@@ -86,7 +86,7 @@ def test_an_empty_lake_is_said_to_be_empty_and_none_to_be_none(tmp_path: Path) -
     result = invoke(tmp_path, "ls")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "is empty" in result.stderr
-    assert parsed(tmp_path, "ls") == []
+    assert parsed(tmp_path, "ls") == {"datasets": [], "unfinished": []}
     assert parsed(tmp_path, "runs") == []
     result = invoke(tmp_path / "none", "ls")
     assert (result.exit_code, result.stdout) == (1, "")
@@ -204,7 +204,7 @@ def test_a_broken_snapshot_is_one_line(filled: Writer) -> None:
     result = invoke(filled.root, "show", "orders")
     assert result.exit_code == 1
     assert "cannot be read as Parquet" in result.stderr
-    (one,) = parsed(filled.root, "ls")  # which goes on with the others
+    (one,) = parsed(filled.root, "ls")["datasets"]  # which goes on with the others
     assert [note["kind"] for note in one["notes"]] == ["unreadable"]
     assert one["row_count"] is None
 
@@ -222,7 +222,7 @@ def test_the_latest_of_many_datasets_is_united_by_pattern(tmp_path: Path) -> Non
     assert lake.latest("bolt_orders").collect()["v"].to_list() == ["x"]
     with pytest.raises(LakeError, match="no dataset matches"):
         lake.latest("*_customers")
-    (one,) = [row for row in parsed(tmp_path, "ls") if row["dataset"] == "acme_orders"]
+    (one,) = [row for row in parsed(tmp_path, "ls")["datasets"] if row["dataset"] == "acme_orders"]
     assert (one["source"], one["created_at"]) == (None, "2026-01-01T00:00:00Z")
 
 
@@ -259,3 +259,34 @@ def test_a_trend_starts_at_zero_so_that_a_small_change_looks_small() -> None:
     assert sparkline([500, 502, 20, 0]) == "██▁▁"
     assert sparkline([0, 0]) == "▁▁"
     assert sparkline([1, 8], PLAIN_BARS) == ".@"
+
+
+@pytest.mark.parametrize("command", ["show", "diff"])
+def test_a_command_that_needs_a_name_asks_for_it(tmp_path: Path, command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--lake", str(tmp_path)], prog_name="lake")
+    assert (result.exit_code, result.stdout) == (2, "")
+    told = f"Error: Name a dataset, as in: lake {command} NAME. `lake ls` lists them all."
+    assert result.stderr.splitlines()[-1] == told
+
+
+def test_moments_are_written_alike_everywhere(tmp_path: Path) -> None:
+    moment = datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
+    lake = Lake(tmp_path)
+    lake.write_records("orders", [{"id": 1, "at": moment, "day": moment.date()}], keys=["id"])
+    later = {"id": 1, "at": moment + timedelta(microseconds=5), "day": moment.date()}
+    lake.write_records("orders", [later], keys=["id"])
+    row = {"id": 1, "at": "2026-11-01T06:30:00.000005Z", "day": "2026-11-01"}
+    assert parsed(tmp_path, "show", "orders")["sample"] == [row]
+    assert parsed(tmp_path, "sql", "from orders") == [row]
+    (changed,) = parsed(tmp_path, "diff", "orders")["rows"]["changed"]
+    assert changed == {"before": row | {"at": "2026-11-01T06:30:00Z"}, "after": row}
+    assert f"~ id=1  at: 2026-11-01T06:30:00Z -> {row['at']}" in invoke(tmp_path, "diff", "orders").stdout
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"), [("nope", "No dataset matches 'nope'"), ("*", "The lake at {} is empty")]
+)
+def test_where_there_is_nothing_to_verify_that_is_said(tmp_path: Path, pattern: str, told: str) -> None:
+    result = invoke(tmp_path, "verify", pattern)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"{told.format(tmp_path)}: there is nothing to verify.\n"

@@ -136,3 +136,45 @@ def test_a_shell_completes_commands_and_datasets(large: Path) -> None:
     assert completed("lake pr", 1) == ["prune"]
     assert completed("lake show shop29_pg_s", 2) == [f"shop29_pg_s{number}" for number in range(10)]
     assert completed("lake show ../", 2) == [""]
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Path:
+    """A stream with three children, one of them with made-up rows, and a name of 45 characters."""
+    for name in ("", "__lines", "__lines__taxes_and_other_duties_of_a_line", "__refunds"):
+        info = SnapshotInfo(
+            run_id="r",
+            owner=Owner("orders", "acme", "shop", name.removeprefix("__") or None),
+            created_at="2999-01-01T00:00:00Z",
+            load_method="overwrite",
+            row_count=2,
+            origin="stub" if name == "__refunds" else None,
+        )
+        folder = tmp_path / "raw" / f"acme_shop_orders{name}"
+        folder.mkdir(parents=True)
+        pl.DataFrame({"id": [1, 2]}).write_parquet(
+            folder / "20260101T000000000000Z.parquet", metadata=info.to_metadata()
+        )
+    return tmp_path
+
+
+def table(root: Path, *argv: str, columns: int) -> list[list[str]]:
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown("ls", "--lake", str(root), *argv, columns=columns))
+    lines = [re.sub(r"\d+ B ", "500 B ", line) for line in text.splitlines()]
+    return [re.split("  +", line.strip()) for line in lines if re.match(" *(dataset|acme_shop_orders)", line)]
+
+
+def test_children_stand_in_their_parents_row_unless_they_are_odd_or_asked_for(family: Path) -> None:
+    assert table(family, columns=120)[1:] == [
+        ["acme_shop_orders__refunds", "2", "█", "-", "500 B", "1", "0 s", "stub"],
+        ["acme_shop_orders", "2", "█", "-", "500 B", "1", "0 s", "+2 tables (4 rows)"],
+    ]
+    assert len(table(family, "--all", columns=120)) == 5
+
+
+def test_a_narrow_terminal_leaves_out_columns_and_cuts_no_name(family: Path) -> None:
+    long = "acme_shop_orders__lines__taxes_and_other_duties_of_a_line"
+    assert [row for row in table(family, "--all", columns=80) if row[0] in ("dataset", long)] == [
+        ["dataset", "rows", "age", "notes"],
+        [long, "2", "0 s"],
+    ]

@@ -248,7 +248,7 @@ def test_lake_recover_publishes_what_waits_and_tells_what_goes_on_waiting(place:
     assert ended.code == 1
     assert [line.split(": ")[:2] for line in ended.out.splitlines()] == [
         ["orders", "published, 2 rows"],
-        ["events", "held, 0 rows"],
+        ["events", "held, 1 row waiting"],
     ]
     assert names(place) == ["old", "kept"]
     (one,) = json.loads(lake("--json", "--publish-incomplete").out)
