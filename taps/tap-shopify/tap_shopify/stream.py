@@ -197,6 +197,7 @@ class ShopifyStream(CommonStream):
             logger.warning("%s: %s", self.label, said)
         deletions = self.deletions()
         windows = self.windows()
+        before = None if self.filtered_by else self._counted(self.search)
         rest = Rest(since=since)
         if self.config["bulk"] != "never":
             backfill = self.backfill(windows)
@@ -206,7 +207,7 @@ class ShopifyStream(CommonStream):
             rest = backfill.rest
         if not rest.is_nothing:
             yield from windows.read(rest.since)
-        self._reconcile(windows, since)
+        self._reconcile(windows, since, before)
         if deletions is not None:
             for gone in deletions.read():
                 yield Page([self._tombstone(deletion) for deletion in gone])
@@ -344,19 +345,28 @@ class ShopifyStream(CommonStream):
         self._page({"after": None, "query": search, "first": 1})
         return self.query
 
-    def _reconcile(self, windows: Windows, since: datetime | None) -> None:
-        """Hold the rows read against the shop's own count; fewer there may be a deletion, more is a loss."""
+    def _counted(self, search: str | None) -> tuple[int, bool] | None:
+        """Return how many objects the shop counts, and whether that is exact; None where it will not tell."""
         if self.count is None:
-            return
-        start = text_of(since) if since else None
-        search = condition(self.search, self.filtered_by, start, windows.progress.started)
+            return None
         try:
-            there, is_exact = self._tap.client.count(self.count, search, self.name)
-        except ApiError as error:  # the rows are sent: what only checks them does not undo that
+            return self._tap.client.count(self.count, search, self.name)
+        except ApiError as error:  # what only checks the rows does not undo that they are sent
             logger.warning(
                 "%s: what was read could not be held against Shopify's own count. %s", self.label, error
             )
+            return None
+
+    def _reconcile(self, windows: Windows, since: datetime | None, before: tuple[int, bool] | None) -> None:
+        """Hold the rows read against the shop's own count; fewer there may be a deletion, more is a loss.
+
+        A count that no time bounds may grow while all is read: then that from `before` the read counts.
+        """
+        start = text_of(since) if since else None
+        now = self._counted(condition(self.search, self.filtered_by, start, windows.progress.started))
+        if now is None:
             return
+        there, is_exact = min(now, before or now)
         if there > (read := len(windows.counted)):
             logger.warning(
                 "%s: Shopify counts %s%d records, %d were read, and the next run does not go back to the "
