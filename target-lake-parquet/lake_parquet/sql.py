@@ -121,13 +121,13 @@ class Sql:
         for dataset in self.listing:
             if dataset in self._viewed or (is_large and dataset.lower() not in words):
                 continue
-            self._viewed.add(dataset)
             if same[dataset.lower()] > 1:  # whichever it were, it could be the wrong one
                 _warn(
                     dataset, f"another differs by case alone, which SQL ignores: latest('{dataset}') reads it"
                 )
             else:
                 self._view_one(dataset)
+            self._viewed.add(dataset)  # not if that raised: the next query tries again
 
     def _view_one(self, dataset: str) -> None:
         name, path = dataset.replace('"', '""'), self._location(dataset).replace("'", "''")
