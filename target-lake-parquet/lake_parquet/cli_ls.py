@@ -52,7 +52,7 @@ def list_datasets(pattern: str, max_age: timedelta, max_drop: float, lake: str, 
     unfinished = found.unfinished(pattern)
     overviews, seen = look_around(found, pattern, Limits(max_age, max_drop), now)
     if flags["as_json"]:
-        render.show_json(msgspec.to_builtins({"datasets": overviews, "unfinished": unfinished}))
+        render.show_json(msgspec.to_builtins(overviews))
         return
     if not overviews:
         what = "holds no snapshot yet" if unfinished else "is empty"

@@ -130,7 +130,7 @@ def test_stub_rows_and_a_dataset_that_never_came_are_alarms(writer: Writer) -> N
         "failed: acme_pg_items: line 2: field 'id' is no number",
         "stub: orders: the rows are made up: set the tap's credentials",
     ]
-    (never, _) = parsed(writer, "ls")["datasets"]
+    (never, _) = parsed(writer, "ls")
     assert (never["dataset"], never["row_count"], never["path"]) == ("acme_pg_items", None, None)
 
 
@@ -144,7 +144,7 @@ def test_new_columns_and_cut_runs_are_news_not_alarms(writer: Writer) -> None:
     writer.upsert(frame([{"id": 2, "w": 1.5}], {"id": pl.Int64, "w": pl.Float64}))
     told(writer, proof="open", rows_quarantined=3)
     assert lake(writer, "check").exit_code == 0
-    (one,) = parsed(writer, "ls")["datasets"]
+    (one,) = parsed(writer, "ls")
     assert [(note["kind"], note["text"]) for note in one["notes"]] == [
         ("cut", "the last run was cut short; what arrived was merged"),
         ("quarantine", "3 bad rows were put aside"),

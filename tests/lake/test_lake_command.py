@@ -43,7 +43,7 @@ def filled(writer: Writer) -> Writer:
 
 
 def test_ls_lists_each_dataset_with_its_latest(filled: Writer) -> None:
-    (one,) = parsed(filled.root, "ls")["datasets"]
+    (one,) = parsed(filled.root, "ls")
     latest = filled.lake.latest_snapshot("orders")
     assert latest.info is not None
     size = (filled.root / latest.path).stat().st_size
@@ -78,7 +78,7 @@ def test_age_counts_from_the_last_run_that_read_the_dataset(filled: Writer) -> N
     for number, (moment, one) in enumerate([("2030-01-01T00:00:00Z", quiet), ("2031-01-01T00:00:00Z", held)]):
         run = RunRecord(run_id=f"2030010{number}", started_at=moment, finished_at=moment, datasets=[one])
         write_run(filled.lake.store, run)
-    (one,) = parsed(filled.root, "ls")["datasets"]
+    (one,) = parsed(filled.root, "ls")
     assert one["read_at"] == "2030-01-01T00:00:00Z"
 
 
@@ -86,7 +86,7 @@ def test_an_empty_lake_is_said_to_be_empty_and_none_to_be_none(tmp_path: Path) -
     result = invoke(tmp_path, "ls")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "is empty" in result.stderr
-    assert parsed(tmp_path, "ls") == {"datasets": [], "unfinished": []}
+    assert parsed(tmp_path, "ls") == []
     assert parsed(tmp_path, "runs") == []
     result = invoke(tmp_path / "none", "ls")
     assert (result.exit_code, result.stdout) == (1, "")
@@ -204,7 +204,7 @@ def test_a_broken_snapshot_is_one_line(filled: Writer) -> None:
     result = invoke(filled.root, "show", "orders")
     assert result.exit_code == 1
     assert "cannot be read as Parquet" in result.stderr
-    (one,) = parsed(filled.root, "ls")["datasets"]  # which goes on with the others
+    (one,) = parsed(filled.root, "ls")  # which goes on with the others
     assert [note["kind"] for note in one["notes"]] == ["unreadable"]
     assert one["row_count"] is None
 
@@ -222,7 +222,7 @@ def test_the_latest_of_many_datasets_is_united_by_pattern(tmp_path: Path) -> Non
     assert lake.latest("bolt_orders").collect()["v"].to_list() == ["x"]
     with pytest.raises(LakeError, match="no dataset matches"):
         lake.latest("*_customers")
-    (one,) = [row for row in parsed(tmp_path, "ls")["datasets"] if row["dataset"] == "acme_orders"]
+    (one,) = [row for row in parsed(tmp_path, "ls") if row["dataset"] == "acme_orders"]
     assert (one["source"], one["created_at"]) == (None, "2026-01-01T00:00:00Z")
 
 

@@ -44,7 +44,7 @@ def odd_lake(writer: Writer) -> None:
 
 def test_a_link_a_pipe_or_a_broken_file_is_a_row_and_hides_no_other(writer: Writer) -> None:
     odd_lake(writer)
-    found = {one["dataset"]: one for one in parsed(writer, "ls")["datasets"]}
+    found = {one["dataset"]: one for one in parsed(writer, "ls")}
     assert {name: one["row_count"] for name, one in found.items()} == {
         "broken": None,
         "elsewhere": None,
@@ -74,7 +74,7 @@ def test_the_age_of_what_cannot_be_looked_at_is_unknown(writer: Writer) -> None:
             ],
         ),
     )
-    found = {one["dataset"]: one["read_at"] for one in parsed(writer, "ls")["datasets"]}
+    found = {one["dataset"]: one["read_at"] for one in parsed(writer, "ls")}
     assert found["linked"] is None
     assert found["piped"] == "2026-01-01T00:00:00Z"
     assert found["never"] is None
@@ -113,7 +113,7 @@ def put_aside(writer: Writer, days_ago: float, count: int) -> str:
 def test_bad_records_are_told_with_their_file_and_are_an_alarm_where_that_is_asked(writer: Writer) -> None:
     writer.upsert(frame([{"id": 1, "v": "a"}], SCHEMA))
     run_id = put_aside(writer, 0, 3)
-    (one,) = parsed(writer, "ls")["datasets"]
+    (one,) = parsed(writer, "ls")
     text = f"3 bad records are in .quarantine/{run_id}/orders.jsonl, the first: line 7: field 'id'"
     assert one["notes"] == [{"kind": "quarantine", "text": text}]
     assert lake(writer, "check").exit_code == 0

@@ -42,7 +42,7 @@ def lived(writer: Writer) -> list[str]:
 
 def test_ls_show_check_and_runs_tell(writer: Writer) -> None:
     paths = lived(writer)
-    (one,) = parsed(writer, "ls")["datasets"]
+    (one,) = parsed(writer, "ls")
     assert (one["dataset"], one["row_count"], one["trend"], one["snapshots"], one["path"]) == (
         "orders", 3, [2, 2, 3], 3, paths[-1],
     )  # fmt: skip

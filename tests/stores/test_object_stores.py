@@ -220,7 +220,7 @@ def test_the_target_and_the_lake_command_work_on_a_bucket(
     assert len(texts) == 2
     assert not [text for text in texts if any(secret in text for secret in SECRETS)]
     listed = place.command("lake", "ls", "--lake", root, "--json", env=env)
-    assert [row["dataset"] for row in json.loads(listed.out)["datasets"]] == ["orders"]
+    assert [row["dataset"] for row in json.loads(listed.out)] == ["orders"]
 
 
 def test_what_a_killed_run_left_in_the_workplace_comes_to_the_bucket_and_leaves_the_machine(

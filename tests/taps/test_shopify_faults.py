@@ -240,12 +240,12 @@ def test_what_comes_to_be_while_all_is_read_is_not_missing(
     def sell(stage: str) -> None:
         if stage == "answered" and "giftCards" in shop.requests[-1].root_fields:
             shop.watch = lambda _: None
-            shop.store.add("gift_cards")
+            shop.store.add("giftCards")
 
     shop.watch = sell
     rows = read(config, streams=("gift_cards",)).rows("gift_cards")
 
-    assert (len(rows), len(shop.store.ids("gift_cards"))) == (6, 7)
+    assert (len(rows), len(shop.store.ids("giftCards"))) == (6, 7)
     assert "Shopify counts" not in caplog.text
 
 

@@ -36,6 +36,12 @@ def waiting(rows: int) -> dict[str, Any]:
     return {"dataset": "orders", "stream": "orders", "status": "waiting", "rows_read": rows, "proof": "open"}
 
 
+def unfinished(place: Place) -> list[dict[str, Any]]:
+    """What `lake runs` tells of runs without a record, the oldest first."""
+    runs = sorted(parsed(place, "runs"), key=lambda run: run["run_id"])
+    return [run for run in runs if run["status"] in ("running", "died")]
+
+
 def facts(run: dict[str, Any]) -> dict[str, Any]:
     """What is known of an unfinished run, without what nobody knows yet."""
     run["datasets"] = [{name: one[name] for name in waiting(0)} for one in run["datasets"]]
@@ -51,7 +57,7 @@ def test_a_killed_run_with_rows_that_wait_is_odd_and_an_alarm_until_a_run_publis
     run = died(place)
     known = {"run_id": run, "status": "died", "tap": "tap-x", "datasets": [waiting(1)]}
 
-    assert [facts(one) for one in parsed(place, "ls")["unfinished"]] == [known]
+    assert [facts(one) for one in unfinished(place)] == [known]
     assert facts(parsed(place, "runs")[-1]) == known
     told = lake(place, "ls").stderr.splitlines()[-2:]
     text = (
@@ -69,7 +75,7 @@ def test_a_killed_run_with_rows_that_wait_is_odd_and_an_alarm_until_a_run_publis
     assert lake(place, "check", "--ignore", "ord*").stdout == "missing: *: no dataset matches\n"
 
     place.good(mark("orders", 2), CHANGES, change(3, "newest", 3), mark("orders", 3))
-    assert parsed(place, "ls")["unfinished"] == []
+    assert unfinished(place) == []
     assert lake(place, "check").exit_code == 0
 
 
@@ -92,9 +98,7 @@ def test_a_run_that_was_killed_before_anything_was_durable_is_told_too(place: Pl
     place.good(CHANGES, change(1, "old"), mark("orders", 1))
     killed(place, CHANGES, change(2, "new", 2))
     run = died(place)
-    assert [facts(one) for one in parsed(place, "ls")["unfinished"]] == [
-        {"run_id": run, "status": "died", "datasets": []}
-    ]
+    assert [facts(one) for one in unfinished(place)] == [{"run_id": run, "status": "died", "datasets": []}]
     shown = lake(place, "runs").stdout.splitlines()[1]
     assert run in shown
     assert shown.endswith("it left no rows that wait: the next run begins at the last bookmark")
@@ -111,14 +115,14 @@ def test_a_run_that_goes_on_is_told_and_no_alarm(place: Place) -> None:
             time.sleep(0.01)
         run = died(place)  # its lock's age alone is none
         known = {"run_id": run, "status": "running", "datasets": [waiting(1)]}
-        assert [facts(one) for one in parsed(place, "ls")["unfinished"]] == [known]
+        assert [facts(one) for one in unfinished(place)] == [known]
         told = lake(place, "ls").stderr.splitlines()[-2:]
         assert told[0] == "nothing odd"
         assert told[1].startswith(f"running: the run {run} began ")
         assert told[1].endswith("; durable so far: 1 row of orders")
         assert lake(place, "check").exit_code == 0
         assert process.end().code == 0
-    assert parsed(place, "ls")["unfinished"] == []
+    assert unfinished(place) == []
 
 
 def test_a_run_that_is_about_to_begin_is_not_taken_for_a_dead_one(place: Place) -> None:
@@ -127,10 +131,10 @@ def test_a_run_that_is_about_to_begin_is_not_taken_for_a_dead_one(place: Place) 
     folder.mkdir()
     assert lake(place, "check").exit_code == 0
     (folder / "lock").touch()
-    assert [one["status"] for one in parsed(place, "ls")["unfinished"]] == ["running"]
+    assert [one["status"] for one in unfinished(place)] == ["running"]
     (folder / "lock").unlink()
     (folder / "lock").symlink_to(place.root / "nowhere")
-    assert parsed(place, "ls")["unfinished"] == []
+    assert unfinished(place) == []
 
 
 def test_looking_at_a_lock_all_the_time_keeps_nobody_from_taking_it(tmp_path: Path) -> None:
@@ -171,4 +175,4 @@ def test_recover_tells_of_rows_that_go_on_waiting_and_what_publishes_them(place:
     assert "`lake recover --publish-incomplete`" in FIRST_LOAD
     assert lake(place, "recover", "--publish-incomplete").exit_code == 0
     assert len(place.rows("orders")) == 3
-    assert parsed(place, "ls")["unfinished"] == []
+    assert unfinished(place) == []
