@@ -1,9 +1,14 @@
 """What a run leaves in the lake: the command in real processes and pipes."""
 
+import fcntl
 import json
+import os
+import sys
+from pathlib import Path
 
 import pytest
 
+from target_lake_parquet.target import _widen
 from tests.target.command import Place
 from tests.target.messages import (
     INTEGER,
@@ -212,3 +217,13 @@ def test_a_stream_that_is_named_like_anothers_child_fails_alone(place: Place) ->
 def test_a_field_may_be_called_anything(place: Place, name: str) -> None:
     place.good(schema("s", {name: STRING, "id": KEY}, [name, "id"]), record("s", **{name: "x", "id": 1}))
     assert [sorted(map(str, row.values())) for row in place.rows("s")] == [["1", "x"]]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems cannot widen a pipe")
+def test_a_pipe_is_widened_and_a_file_is_read_as_it_is(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as pipe, os.fdopen(write, "wb"):
+        _widen(pipe)
+        assert fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) == 2**20
+    with (tmp_path / "in.jsonl").open("wb+") as file:
+        _widen(file)
