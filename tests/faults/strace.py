@@ -20,7 +20,7 @@ CALLS = (
     "renameat,renameat2,unlink,unlinkat,rmdir,mkdir,mkdirat,flock,chmod,fchmod"
 )
 HANGS = 60
-"""Seconds after which a run is killed: it would not end. A healthy one takes two; other work may hold it up."""
+"""Seconds after which a run is killed: it would not end. A healthy one takes two; others may hold it up."""
 _ENTRY = re.compile(r"(\d+) +(\w+)\((.*)")
 _BY_FIRST = ("link", "rename")
 """Calls with two names that strace finds by the first only."""

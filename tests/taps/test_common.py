@@ -17,8 +17,8 @@ from tap_common.pages import PageGuard, Seen
 from tap_common.redact import clean, foreign, protect
 from tap_common.retry import LONGEST_RETRY_AFTER, LONGEST_WAIT, retry_after, retrying, waits
 from tap_common.stream import ANNOTATION
+from tap_shopify.gids import number_of, type_of
 from tap_shopify.graphql import snake
-from tap_shopify.rows import number_of, type_of
 
 NOW = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 

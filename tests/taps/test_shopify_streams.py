@@ -14,10 +14,12 @@ from graphql import (
     FieldNode,
     NoDeprecatedCustomRule,
     NullValueNode,
+    OperationDefinitionNode,
     TypeInfo,
     TypeInfoVisitor,
     Visitor,
     parse,
+    print_ast,
     specified_rules,
     validate,
     visit,
@@ -33,6 +35,7 @@ from tap_shopify.stream import ShopifyStream
 from tap_shopify.streams import STREAMS
 from tests.emulators.shopify import ShopifyServer, TokenBucket, data_stock
 from tests.emulators.shopify.schema import SCHEMA_FILE, SCHEMA_FILES, admin_schema
+from tests.emulators.shopify.search import fields_of
 from tests.taps.conftest import TOKEN
 from tests.taps.singer import Output, read
 
@@ -100,6 +103,26 @@ def test_whole_schemas_of_shopify_take_what_is_sent(path: Path) -> None:
 
     assert {file.name: errors for file, sent in documents if (errors := validate(api, sent, RULES))} == {}
     assert len(documents) > len(STREAMS)
+
+
+@pytest.mark.parametrize("name", [name for name, stream in BY_NAME.items() if stream.comes_by_id])
+def test_a_list_that_is_parted_by_id_comes_by_id_and_can_be_searched_by_it(name: str) -> None:
+    """Where Shopify offers an order, the document asks for this one."""
+    document = parse((QUERY_FOLDERS[0] / f"{name}.graphql").read_text(encoding="utf-8"))
+    operation = document.definitions[0]
+    assert isinstance(operation, OperationDefinitionNode)
+    (root,) = operation.selection_set.selections
+    assert isinstance(root, FieldNode)
+    asked = {argument.name.value: print_ast(argument.value) for argument in root.arguments or ()}
+    query_type = admin_schema().query_type
+    assert query_type is not None
+    offered = query_type.fields[root.name.value].args
+
+    assert asked["query"] == "$query"
+    assert fields_of(root.name.value)["id"] == ("number", "id")
+    assert asked.get("sortKey") == ("ID" if "sortKey" in offered else None)
+    assert "reverse" not in asked
+    assert not BY_NAME[name].is_sorted
 
 
 def test_schemas_are_generated_from_the_queries() -> None:

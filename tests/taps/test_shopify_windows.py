@@ -11,6 +11,8 @@ import heapq
 import itertools
 import random
 import re
+import zlib
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -31,37 +33,54 @@ OPENED = datetime(2026, 1, 1, tzinfo=UTC)
 Row = dict[str, Any]
 MOST_REQUESTS = 60
 
+PLACES: dict[str, Callable[[str, str], str]] = {
+    "by time": lambda _, text: text,
+    "by id": lambda one, _: f"{number_of(one):020}",
+    "in no order": lambda one, _: f"{zlib.crc32(one.encode()):020}",
+}
+"""How lists come: what decides where a row stands, of its id and what the index knows of its time."""
+
+
+def gid(number: int) -> str:
+    return f"gid://shopify/Order/{1_000_000 + number}"
+
+
+def number_of(one: str) -> int:
+    return int(one.rpartition("/")[2])
+
 
 class Shop:
     """Rows, a lagging index, and a clock that moves with each request; `happen` is what else goes on."""
 
-    def __init__(self, rows: int, lag: int, page: int, *, is_sorted: bool, seed: int) -> None:
+    def __init__(self, rows: int, lag: int, page: int, *, order: str, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311 - histories, not secrets
-        self.lag, self.page, self.is_sorted = timedelta(seconds=lag), page, is_sorted
+        self.lag, self.page, self.order = timedelta(seconds=lag), page, order
         self.now = OPENED + timedelta(days=40)
         self.rows: dict[str, datetime] = {}
         self.index: dict[str, str] = {}
+        self.found: dict[str, list[tuple[str, str]]] = {}
         self.changes: list[tuple[datetime, str]] = []
         for number in range(rows):
             age = self.random.choice(
                 [40 * 86_400, self.random.randrange(40 * 86_400), self.random.randrange(9)]
             )
-            self.change(f"r{number}", self.now - timedelta(seconds=age))
+            self.change(gid(number), self.now - timedelta(seconds=age))
         self.learn(everything=True)
         self.requests = 0
         self.room = 0
 
-    def change(self, gid: str, moment: datetime) -> None:
-        self.rows[gid] = moment
-        self.changes.append((moment, gid))
+    def change(self, changed: str, moment: datetime) -> None:
+        self.rows[changed] = moment
+        self.changes.append((moment, changed))
 
     def learn(self, *, everything: bool = False) -> None:
         """Let the index catch up with what is older than the lag."""
         changes, self.changes = self.changes, []
         for change in changes:
-            moment, gid = change
+            moment, changed = change
             if everything or moment < self.now - self.lag:
-                self.index[gid] = text_of(moment)
+                self.index[changed] = text_of(moment)
+                self.found.clear()
             else:
                 self.changes.append(change)
 
@@ -69,19 +88,29 @@ class Shop:
         self.requests += 1
         self.now += timedelta(seconds=self.random.choice([0, 1, 2]))
         self.learn()
-        bounds = dict(re.findall(r"updated_at:(>=|<)'([^']+)'", variables["query"] or ""))
-        found = [
-            (text if self.is_sorted else "", gid)
-            for gid, text in self.index.items()
-            if bounds.get(">=", "") <= text < bounds.get("<", "9")
-        ]
-        after = tuple((variables["after"] or "|").split("|"))
-        later = sorted(pair for pair in found if variables["after"] is None or pair > after)
-        page = later[: self.page]
+        search = variables["query"] or ""
+        if search not in self.found:
+            self.found[search] = sorted(self._find(search))
+        found = self.found[search]
+        after = tuple(variables["after"].split("|")) if variables["after"] else ("", "")
+        first = bisect_right(found, after)
+        page = found[first : first + self.page]
         return Fetched(
-            [{"id": gid, "updated_at": text_of(self.rows[gid])} for _, gid in page],
-            {"hasNextPage": len(later) > len(page), "endCursor": "|".join(page[-1]) if page else None},
+            [{"id": one, "updated_at": text_of(self.rows[one])} for _, one in page],
+            {
+                "hasNextPage": len(found) > first + len(page),
+                "endCursor": "|".join(page[-1]) if page else None,
+            },
         )
+
+    def _find(self, search: str) -> Iterator[tuple[str, str]]:
+        """The rows that a search finds, each with its place in the list."""
+        times = dict(re.findall(r"updated_at:(>=|<)'([^']+)'", search))
+        ids = dict(re.findall(r"id:(>=|<=)(\d+)", search))
+        for one, text in self.index.items():
+            in_time = times.get(">=", "") <= text < times.get("<", "9")
+            if in_time and int(ids.get(">=", 0)) <= number_of(one) <= int(ids.get("<=", 10**18)):
+                yield PLACES[self.order](one, text), one
 
     def windows(self) -> Windows:
         return Windows(
@@ -89,7 +118,8 @@ class Shop:
             fetch=self.fetch,
             progress=Progress("Stream orders", self.now, self.lag),
             field="updated_at",
-            is_sorted=self.is_sorted,
+            is_sorted=self.order == "by time",
+            comes_by_id=self.order == "by id",
             opened=OPENED,
             room=lambda: self.room,
         )
@@ -147,7 +177,7 @@ def run(shop: Shop, bookmark: str | None, printed: dict[str, str], pages: int | 
             bookmark = max(page.bookmark, bookmark or "")
         # A shop that changes faster than it is read would keep this up for ever.
         for _ in range(shop.random.choice([0, 0, 0, 1, 4]) if shop.requests < MOST_REQUESTS else 0):
-            shop.change(f"r{shop.random.randrange(len(shop.rows) + 1)}", shop.now)
+            shop.change(gid(shop.random.randrange(len(shop.rows) + 1)), shop.now)
     return bookmark
 
 
@@ -156,24 +186,23 @@ def run(shop: Shop, bookmark: str | None, printed: dict[str, str], pages: int | 
     rows=st.integers(0, 40),
     lag=st.integers(0, 8),
     page=st.integers(1, 4),
-    is_sorted=st.booleans(),
+    order=st.sampled_from(list(PLACES)),
     walk=st.sampled_from([6, 9, 25_000]),
     deaths=st.lists(st.none() | st.integers(1, 12), max_size=4),
     room=st.integers(0, 3),
     seed=st.integers(0, 1_000_000),
 )
-def test_nothing_is_lost_in_any_history(  # noqa: PLR0913 - what a history is made of
+def test_nothing_is_lost_in_any_history(  # noqa: PLR0913, PLR0917 - what a history is made of
     rows: int,
     lag: int,
     page: int,
-    *,
-    is_sorted: bool,
+    order: str,
     walk: int,
     deaths: list[int | None],
     room: int,
     seed: int,
 ) -> None:
-    shop = Shop(rows, lag, page, is_sorted=is_sorted, seed=seed)
+    shop = Shop(rows, lag, page, order=order, seed=seed)
     shop.room = room
     printed: dict[str, str] = {}
     bookmark: str | None = None
@@ -182,6 +211,7 @@ def test_nothing_is_lost_in_any_history(  # noqa: PLR0913 - what a history is ma
         patch.setattr(walk_module, "LONGEST_WALK", walk)
         patch.setattr(windows_module, "AT_ONCE", room + 1)
         patch.setattr(windows_module, "LONG", 1)
+        patch.setattr(windows_module, "SHORT", 1)
         patch.setattr(windows_module, "Workers", WorkersOf(shop.random))
         try:
             for pages in deaths:
@@ -194,16 +224,16 @@ def test_nothing_is_lost_in_any_history(  # noqa: PLR0913 - what a history is ma
             assert "as far as Shopify pages" in str(error)  # noqa: PT017
             return
 
-    assert printed == {gid: text_of(moment) for gid, moment in shop.rows.items()}
+    assert printed == {one: text_of(moment) for one, moment in shop.rows.items()}
 
 
-@pytest.mark.parametrize("is_sorted", [True, False])
+@pytest.mark.parametrize("order", PLACES)
 def test_a_read_longer_than_shopify_pages_is_split_and_whole(
-    monkeypatch: pytest.MonkeyPatch, *, is_sorted: bool
+    monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
-    shop = Shop(0, 0, 10, is_sorted=is_sorted, seed=1)
+    shop = Shop(0, 0, 10, order=order, seed=1)
     for number in range(1000):
-        shop.change(f"r{number:04}", OPENED + timedelta(minutes=50 * number))
+        shop.change(gid(number), OPENED + timedelta(minutes=50 * number))
     shop.learn(everything=True)
     monkeypatch.setattr(walk_module, "LONGEST_WALK", 100)
     monkeypatch.setattr(walk_module, "LARGEST_PAGE", 10)
@@ -215,12 +245,12 @@ def test_a_read_longer_than_shopify_pages_is_split_and_whole(
     assert len(windows.counted) == 1000
 
 
-@pytest.mark.parametrize("is_sorted", [True, False])
-def test_a_row_that_comes_again_is_counted_once(monkeypatch: pytest.MonkeyPatch, *, is_sorted: bool) -> None:
+@pytest.mark.parametrize("order", PLACES)
+def test_a_row_that_comes_again_is_counted_once(monkeypatch: pytest.MonkeyPatch, order: str) -> None:
     """In an older version by a bulk operation, and when a stretch is cut long after it was seen."""
-    shop = Shop(0, 0, 10, is_sorted=is_sorted, seed=1)
+    shop = Shop(0, 0, 10, order=order, seed=1)
     for number in range(1000):
-        shop.change(f"r{number:04}", OPENED + timedelta(minutes=50 * number))
+        shop.change(gid(number), OPENED + timedelta(minutes=50 * number))
     shop.learn(everything=True)
     shop.room = 3
     monkeypatch.setattr(walk_module, "LONGEST_WALK", 100)
@@ -228,7 +258,7 @@ def test_a_row_that_comes_again_is_counted_once(monkeypatch: pytest.MonkeyPatch,
     windows = shop.windows()
     windows.seen = Seen(5)
 
-    older = [{"id": f"r{number:04}", "updated_at": text_of(OPENED)} for number in range(0, 900, 3)]
+    older = [{"id": gid(number), "updated_at": text_of(OPENED)} for number in range(0, 900, 3)]
     rows = windows.take(older) + [row for page in windows.read(None) for row in page.rows]
 
     assert len(rows) > 1300, "some came a second time or a third"
@@ -236,14 +266,27 @@ def test_a_row_that_comes_again_is_counted_once(monkeypatch: pytest.MonkeyPatch,
     assert len(windows.counted) == 1000
 
 
-@pytest.mark.parametrize("is_sorted", [True, False])
+def test_a_list_by_id_can_be_longer_in_one_second_than_shopify_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = Shop(0, 0, 10, order="by id", seed=1)
+    for number in range(1000):
+        shop.change(gid(number), OPENED)
+    shop.learn(everything=True)
+    monkeypatch.setattr(walk_module, "LONGEST_WALK", 100)
+    monkeypatch.setattr(walk_module, "LARGEST_PAGE", 10)
+
+    rows = [row["id"] for page in shop.windows().read(None) for row in page.rows]
+
+    assert sorted(rows) == sorted(shop.rows)
+
+
+@pytest.mark.parametrize("order", ["by time", "in no order"])
 def test_a_list_that_ends_where_shopify_stops_to_page_is_an_error(
-    monkeypatch: pytest.MonkeyPatch, *, is_sorted: bool
+    monkeypatch: pytest.MonkeyPatch, order: str
 ) -> None:
     """All in the same second: no window is small enough."""
-    shop = Shop(0, 0, 10, is_sorted=is_sorted, seed=1)
+    shop = Shop(0, 0, 10, order=order, seed=1)
     for number in range(100):
-        shop.change(f"r{number:04}", OPENED)
+        shop.change(gid(number), OPENED)
     shop.learn(everything=True)
     monkeypatch.setattr(walk_module, "LONGEST_WALK", 100)
 
@@ -252,17 +295,20 @@ def test_a_list_that_ends_where_shopify_stops_to_page_is_an_error(
 
 
 def test_rows_without_order_come_in_windows_and_the_bookmark_moves_with_each() -> None:
-    shop = Shop(0, 0, 10, is_sorted=False, seed=1)
+    shop = Shop(0, 0, 10, order="by id", seed=1)
     for number in range(8):
-        shop.change(f"r{number}", OPENED + timedelta(days=5 * number))
+        shop.change(gid(number), OPENED + timedelta(days=5 * number))
     shop.learn(everything=True)
 
-    pages = [(sorted(row["id"] for row in page.rows), page.bookmark) for page in shop.windows().read(None)]
+    pages = [
+        (sorted(number_of(row["id"]) for row in page.rows), page.bookmark)
+        for page in shop.windows().read(None)
+    ]
 
     assert pages == [
-        (["r0", "r1", "r2", "r3", "r4", "r5"], None),
+        ([*map(number_of, map(gid, range(6)))], None),
         ([], "2026-01-31T00:00:00Z"),
-        (["r6", "r7"], None),
+        ([*map(number_of, map(gid, (6, 7)))], None),
         ([], "2026-02-05T00:00:00Z"),
     ]
 
@@ -310,7 +356,7 @@ def test_a_node_that_comes_in_each_window_is_never_dropped() -> None:
 
 
 def test_a_wide_read_of_nothing_is_not_parted() -> None:
-    shop = Shop(0, 0, 10, is_sorted=False, seed=1)
+    shop = Shop(0, 0, 10, order="by id", seed=1)
     shop.room = 11
 
     list(shop.windows().read(None))
@@ -318,14 +364,14 @@ def test_a_wide_read_of_nothing_is_not_parted() -> None:
     assert shop.requests == 2, "a closed window and the open one"
 
 
-@pytest.mark.parametrize("is_sorted", [True, False])
-def test_parting_never_doubles_the_requests_wherever_rows_lie(*, is_sorted: bool) -> None:
+@pytest.mark.parametrize("order", PLACES)
+def test_parting_never_doubles_the_requests_wherever_rows_lie(order: str) -> None:
     """Even, in one second, and in an hour of years."""
     requests = []
     for seconds in (1, 3_600, 3_000_000):
-        shop = Shop(0, 0, 10, is_sorted=is_sorted, seed=1)
+        shop = Shop(0, 0, 10, order=order, seed=1)
         for number in range(1_000):
-            shop.change(f"r{number:04}", OPENED + timedelta(seconds=number * seconds // 1_000))
+            shop.change(gid(number), OPENED + timedelta(seconds=number * seconds // 1_000))
         shop.learn(everything=True)
         shop.room = 11
 
@@ -392,24 +438,29 @@ ROWS_OVER_TIME = {
 
 
 @pytest.mark.parametrize("lie", ROWS_OVER_TIME)
-@pytest.mark.parametrize("is_sorted", [True, False], ids=["sorted", "windows"])
-@pytest.mark.parametrize(("requested", "actual"), [(926, 335), (266, 148)], ids=["orders", "fulfillments"])
+@pytest.mark.parametrize("order", ["by time", "by id"])
+@pytest.mark.parametrize(
+    ("requested", "actual", "pages"),
+    [(926, 335, 300), (266, 148, 300), (60, 57, 1_200)],
+    ids=["orders", "fulfillments", "customers"],
+)
 def test_a_long_read_uses_nine_tenths_of_what_a_large_bucket_refills(
-    monkeypatch: pytest.MonkeyPatch, requested: int, actual: int, lie: str, *, is_sorted: bool
+    monkeypatch: pytest.MonkeyPatch, requested: int, actual: int, pages: int, lie: str, order: str
 ) -> None:
-    """With points as they were seen on the emulator, and replies of half a second; 300 pages of them."""
+    """With points as they were seen on the emulator, and replies of half a second: a minute or more."""
     plus = Plus(requested, actual)
-    shop = Shop(0, 60, 3, is_sorted=is_sorted, seed=1)
+    shop = Shop(0, 60, 3, order=order, seed=1)
     fetch = shop.fetch
+    count = shop.page * pages
 
     def one_by_one(variables: Row) -> Fetched:
         if not plus.running:
             plus.answer(plus.send())
         return fetch(variables)
 
-    for number in range(900):
-        share = ROWS_OVER_TIME[lie]((number + 1) / 901)
-        shop.change(f"r{number * 7_919 % 900:03}", OPENED + timedelta(days=39 * share))
+    for number in range(count):
+        share = ROWS_OVER_TIME[lie]((number + 1) / (count + 1))
+        shop.change(gid(number * 7_919 % count), OPENED + timedelta(days=39 * share))
     shop.learn(everything=True)
     monkeypatch.setattr(windows_module, "Workers", plus)
     monkeypatch.setattr(shop, "fetch", one_by_one)

@@ -20,6 +20,7 @@ from tap_common.emit import Row
 from tap_common.errors import ApiError
 from tap_common.pages import PageGuard
 from tap_common.redact import foreign
+from tap_shopify.gids import number_of, type_of
 from tap_shopify.graphql import Column, is_searched, rest
 from tap_shopify.walk import check_end
 
@@ -28,23 +29,6 @@ COPIES = 10
 """Objects whose remainders are asked for in one request."""
 Execute = Callable[[str, Mapping[str, Any], str], Mapping[str, Any]]
 logger = logging.getLogger("tap-shopify")
-
-
-def number_of(gid: str) -> int | None:
-    """Return the number in a gid: 7 in `gid://shopify/Order/7`, also where parameters follow it.
-
-    None where there is none: a few types have other ids.
-    """
-    tail = gid.rpartition("/")[2]
-    if tail.isdecimal():
-        return int(tail)
-    number = tail.partition("?")[0]
-    return int(number) if number.isdecimal() else None
-
-
-def type_of(gid: str) -> str:
-    """Return the GraphQL type in a gid: `Order` in `gid://shopify/Order/7`."""
-    return gid.split("/")[3]
 
 
 @dataclass(frozen=True)

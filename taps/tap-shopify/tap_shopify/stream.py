@@ -26,8 +26,9 @@ from tap_shopify.bulk import BulkOperations, NoSlotError
 from tap_shopify.client import QUERIES
 from tap_shopify.deletions import Deletion, Deletions
 from tap_shopify.errors import DeniedError
+from tap_shopify.gids import number_of
 from tap_shopify.graphql import WRITTEN_FOR, Query, Way, is_searched
-from tap_shopify.rows import Level, Remainder, Remainders, Shape, newest, number_of
+from tap_shopify.rows import Level, Remainder, Remainders, Shape, newest
 from tap_shopify.walk import Fetched, condition
 from tap_shopify.windows import Windows
 
@@ -85,6 +86,8 @@ class ShopifyStream(CommonStream):
     is_sorted = True
     """Whether the document asks for oldest change first. Else rows of a window come in any order, and the
     bookmark moves at the window's end only."""
+    comes_by_id = False
+    """Whether they come by id then, and the search is one of them: what is left of a list can be parted."""
     search: ClassVar[str | None] = None
     """What every search of the root connection says besides, in Shopify's syntax: `action:destroy`."""
     rows_at: ClassVar[tuple[str, ...]] = ()
@@ -250,6 +253,7 @@ class ShopifyStream(CommonStream):
             field=self.filtered_by,
             search=self.search,
             is_sorted=self.is_sorted,
+            comes_by_id=self.comes_by_id,
             opened=client.shop.opened,
             room=lambda: client.room(self.query.text),
             comes_again=any(is_searched(column) for column in self.query.columns),

@@ -16,6 +16,7 @@ class Unsorted(ShopifyStream):
     """What Shopify filters by the time of its last change, but does not sort by it."""
 
     is_sorted = False
+    comes_by_id = True
 
 
 class Full(ShopifyStream):
@@ -235,6 +236,7 @@ class InventoryLevels(Unsorted):
     """
 
     name = "inventory_levels"
+    comes_by_id = False  # locations come by name, and the search is one of their levels
     primary_keys = ("inventory_item_id", "location_id")
     changed_at = "inventory_levels.nodes.updated_at"
     rows_at = ("inventory_levels",)
@@ -379,6 +381,7 @@ class MetafieldsBlogs(Metafields):
 
     name = "metafields_blogs"
     is_sorted = False
+    comes_by_id = True
 
 
 class MetafieldsCollections(Metafields):
@@ -436,6 +439,7 @@ class MetafieldsProductVariants(Metafields):
 
     name = "metafields_product_variants"
     is_sorted = False
+    comes_by_id = True
 
 
 class MetafieldsProducts(Metafields):

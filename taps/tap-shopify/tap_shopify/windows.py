@@ -23,13 +23,17 @@ from tap_common.emit import Row
 from tap_common.pages import Page, Seen, Tally
 from tap_common.progress import Progress, text_of
 from tap_common.workers import Workers
-from tap_shopify.walk import Fetched, Walk
+from tap_shopify.walk import Bounds, Fetched, Walk
 
 SECOND = timedelta(seconds=1)
 AT_ONCE = 16
 """Walks at once: at half a second a reply they use up the largest bucket with cheap pages, too."""
 LONG = 3
 """Pages after which a walk with more to come is worth parting."""
+SHORT = 8
+"""Pages that are left whole: parts of fewer would read more pages again than they save time."""
+READ_AGAIN = 10
+"""Of a page that came by id, the tenth part is read again where another walk goes on from it."""
 PAGES_A_PART = 16
 """Pages of a sorted stretch that are parted off for one walk: each cut costs a page that is read again."""
 
@@ -44,6 +48,7 @@ class Windows:
         field: the search field that bounds a window, also the column of the nodes that holds the time.
         search: what every search says besides.
         is_sorted: whether the connection comes sorted by that time.
+        comes_by_id: whether it comes by id instead.
         opened: no record is older than this; where the first window starts.
         room: tells for how many more requests like the last one there are points to spare.
         comes_again: whether a node comes in several windows, each time with what changed inside it then.
@@ -60,6 +65,7 @@ class Windows:
         field: str | None,
         search: str | None = None,
         is_sorted: bool,
+        comes_by_id: bool = False,
         opened: datetime | None,
         room: Callable[[], int] = lambda: 0,
         comes_again: bool = False,
@@ -70,6 +76,7 @@ class Windows:
         self.field = field
         self.search = search
         self.is_sorted = is_sorted
+        self.comes_by_id = comes_by_id
         self.opened = opened
         self._room = room
         self._had_room = False
@@ -121,10 +128,11 @@ class Windows:
         yield Page(waiting or [], self.progress.sorted_page(walk.keys))
 
     def _windows(self, since: datetime | None) -> Iterator[Page]:
-        start, width, parts = since, self.first_width, 1
+        start, width = since, self.first_width
         while True:
             begin = start or self.opened
             end = begin + width if begin and begin + width < self._settled else None
+            parts = 1
             if end is None:
                 # Most rows changed lately: where a wide read found any before, its last window is long.
                 is_wide = begin is not None and begin + self.first_width <= self._settled
@@ -133,9 +141,9 @@ class Windows:
                     yield Page([], self.progress.whole_read())
                     return
                 end, parts = self._settled, AT_ONCE if self._had_room else 2
-            if (yield from self._stretches(self._parts(start, end, parts))) and self._had_room:
-                parts = AT_ONCE
-            start, width = end, width * 2
+            is_long = yield from self._stretches(self._parts(start, end, parts))
+            # What comes after a long window is read at once, without a wait for the last page of each.
+            start, width = end, self._settled - end if is_long and self._had_room else width * 2
 
     def _open_window(self, start: datetime | None, begin: datetime | None) -> Generator[Page, None, bool]:
         """Read a window without an end; return False where it should be parted, for there is much in it.
@@ -158,7 +166,6 @@ class Windows:
         whether one of them took more than a reply.
         """
         end, told, is_long = walks[-1].end, walks[0].start, False
-        pages = again = 0
         waiting: deque[Walk] = deque(walks)
         with Workers[Walk, list[Row]]() as workers:
             self._start(workers, waiting)
@@ -168,14 +175,8 @@ class Windows:
                     continue
                 self._note(walk)
                 is_long = is_long or walk.replies > 1
-                pages += 1
                 can_part = workers.running + 1 < AT_ONCE and self.room > len(waiting)
-                if not self.is_sorted:  # a cut costs all that the walk has read: few, and of the longest
-                    is_cheap = again + walk.pages <= 2 * AT_ONCE + pages // 8
-                    is_one_of_the_longest = 2 * self._span(walk) >= max(map(self._span, walks))
-                    can_part = can_part and is_cheap and is_one_of_the_longest
                 following = self._following(walk, can_part=can_part)
-                again += walk.pages if len(following) > 1 else 0
                 place = walks.index(walk)
                 walks[place : place + 1] = following
                 waiting.extendleft(reversed(following))
@@ -194,24 +195,41 @@ class Windows:
             workers.start(oldest, self._step(oldest))
 
     def _following(self, walk: Walk, *, can_part: bool) -> list[Walk]:
-        """Return how a stretch is read on: not at all, by the same walk, or by two others.
-
-        Where pages come sorted, the two begin where this walk has come to; else they begin anew.
-        """
+        """Return how a stretch is read on: not at all, by the same walk, or by others from where it is."""
         if walk.is_over:
             return []
+        if not (can_part or walk.is_full):
+            return [walk]
+        if self.comes_by_id and walk.numbers:
+            return self._parted_by_id(walk)
         start, end = (walk.reached, walk.end) if self.is_sorted else (walk.start, walk.end)
         is_behind = self.is_sorted and start == walk.start
-        if end is None or is_behind or not (can_part or walk.is_full):
+        # in no order at all, the others begin anew: they must, where the walk comes to its limit
+        if end is None or is_behind or not (self.is_sorted or walk.is_full):
             return [walk]
         cut = self._cut(walk)
         if cut is not None:
             return [self._walk(start, cut), self._walk(cut, end)]
         return [self._walk(start, end)] if walk.is_full and self.is_sorted else [walk]
 
-    def _span(self, walk: Walk) -> timedelta:
-        begin = walk.start or self.opened
-        return walk.end - begin if walk.end and begin else timedelta(0)
+    def _parted_by_id(self, walk: Walk) -> list[Walk]:
+        """Return two walks through what is left of a list that comes by id.
+
+        A page tells how close ids lie there, as one that is sorted by time does for time; see `_cut`. Its
+        last rows are read again, lest some that were made at the same moment stand the other way round.
+        """
+        numbers, highest = walk.numbers, walk.ids[1]
+        begin, last = numbers[-1 - len(numbers) // READ_AGAIN], numbers[-1]
+        page = last - numbers[0] + 1
+        cut = last + page * PAGES_A_PART
+        if highest is not None:
+            cut = min(cut, (last + highest) // 2)
+        if cut > last + page * SHORT:
+            return [
+                self._walk(walk.start, walk.end, (begin, cut)),
+                self._walk(walk.start, walk.end, (cut + 1, highest)),
+            ]
+        return [self._walk(walk.start, walk.end, (begin, highest))] if walk.is_full else [walk]
 
     def _cut(self, walk: Walk) -> datetime | None:
         """Return a moment that parts what is left of a stretch, None where there is too little of it.
@@ -225,7 +243,7 @@ class Windows:
         cut = begin + (end - begin) // SECOND // 2 * SECOND
         if self.is_sorted:
             page = max(max(map(datetime.fromisoformat, walk.keys)) - begin, SECOND)
-            cut = min(cut, begin + page * PAGES_A_PART) if cut > begin + page * LONG else begin
+            cut = min(cut, begin + page * PAGES_A_PART) if cut > begin + page * SHORT else begin
         return cut if begin < cut else None
 
     def _parts(self, start: datetime | None, end: datetime, count: int) -> list[Walk]:
@@ -245,8 +263,8 @@ class Windows:
         self._had_room = self._had_room or room > 0
         return room
 
-    def _walk(self, start: datetime | None, end: datetime | None) -> Walk:
-        return Walk(self.what, start, end, self.progress.apart())
+    def _walk(self, start: datetime | None, end: datetime | None, ids: Bounds = (None, None)) -> Walk:
+        return Walk(self.what, start, end, self.progress.apart(), ids)
 
     def _step(self, walk: Walk) -> Iterator[list[Row]]:
         """Yield the rows of the next page without those that came before; in a thread of its own, maybe."""
