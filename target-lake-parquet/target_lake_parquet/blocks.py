@@ -285,6 +285,8 @@ def _lines(decoded: Decoded, start: int, end: int) -> Decoded:
 
 def _line_numbers(rows: Sequence[Rows]) -> pl.Series:
     """The line number of each record."""
+    if len(rows) == 1:
+        return rows[0].lines
     if any(run.numbers is not None for run in rows):
         return pl.concat([run.lines for run in rows])
     firsts = pl.Series([run.first_line for run in rows], dtype=pl.Int64)

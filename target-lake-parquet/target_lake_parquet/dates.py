@@ -23,7 +23,9 @@ _ZONED, _NAIVE = pa.timestamp("us", "UTC"), pa.timestamp("us")
 _FULL, _FULL_ZONED, _DAY = len("2024-01-01T00:00:00"), len("2024-01-01T00:00:00Z"), len("2024-01-01")
 """Shorter texts might lack minutes or seconds, and Arrow takes a bare hour, which is no date-time here."""
 _PAST_MICROS = r"(\.\d{6})\d+"
-_FIRST, _LAST = datetime(2, 1, 1, tzinfo=UTC), datetime(9998, 12, 31, tzinfo=UTC)
+_EPOCH, _MICRO = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+_FIRST = (datetime(2, 1, 1, tzinfo=UTC) - _EPOCH) // _MICRO
+_LAST = (datetime(9998, 12, 31, tzinfo=UTC) - _EPOCH) // _MICRO
 """Arrow knows years 0 and 10000: what is near them is read text by text."""
 _MIN, _MAX = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 
@@ -48,10 +50,10 @@ def convert_timestamps(texts: pa.Array, zone: str | None = None) -> Converted:
             )
         moments = _cast(texts, _ZONED) if shortest >= _FULL_ZONED else None
         if moments is not None and _is_far_from_ends(moments):
-            return Converted(moments)
+            return Converted(pl.Series(moments))
         moments = _cast(texts, _NAIVE)
-        if moments is not None and _is_far_from_ends(moments.dt.replace_time_zone("UTC")):
-            return _located(moments, zone)
+        if moments is not None and _is_far_from_ends(moments):
+            return _located(pl.Series(moments), zone)
     return parse_timestamps(texts.to_pylist(), zone)
 
 
@@ -99,9 +101,9 @@ def is_zone(name: str) -> bool:
     return True
 
 
-def _cast(texts: pa.Array, dtype: pa.DataType) -> pl.Series | None:
+def _cast(texts: pa.Array, dtype: pa.DataType) -> pa.Array | None:
     try:
-        return pl.Series(pc.cast(texts, dtype))
+        return pc.cast(texts, dtype)
     except pa.ArrowInvalid:
         return None
 
@@ -110,8 +112,9 @@ def _has_past_micros(texts: pa.Array) -> bool:
     return bool(pc.any(pc.match_substring_regex(texts, _PAST_MICROS)).as_py())
 
 
-def _is_far_from_ends(moments: pl.Series) -> bool:
-    return bool(moments.is_between(_FIRST, _LAST).all())  # nulls do not count
+def _is_far_from_ends(moments: pa.Array) -> bool:
+    first, last = pc.min_max(moments.view(pa.int64())).as_py().values()  # nulls do not count
+    return first is None or (first >= _FIRST and last <= _LAST)
 
 
 def convert_dates(texts: pa.Array) -> Converted:
@@ -119,8 +122,8 @@ def convert_dates(texts: pa.Array) -> Converted:
     lengths = pc.min_max(pc.binary_length(texts))
     if (lengths["min"].as_py() or 0) == _DAY == lengths["max"].as_py():
         days = _cast(texts, pa.date32())
-        if days is not None and (days >= date.min).all():
-            return Converted(days)
+        if days is not None and (pl.Series(days) >= date.min).all():
+            return Converted(pl.Series(days))
     return parse_dates(texts.to_pylist())
 
 

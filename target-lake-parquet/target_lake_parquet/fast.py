@@ -157,9 +157,9 @@ def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | Non
         return None
     if _has_near_zeros(plan, decoded) and _has_tiny_numbers(block):
         return None
-    keys = decoded.frames[""].select(plan.table.keys)
+    rows = decoded.frames[""]
     # a null key may be a missing one, which the exact way refuses
-    return None if any(series.null_count() for series in keys) else decoded
+    return None if any(rows[key].null_count() for key in plan.table.keys) else decoded
 
 
 def _depth(table: Table, level: int = 2) -> int:
@@ -228,11 +228,16 @@ def _has_long_numbers(block: bytes) -> bool:
 
 def _has_near_zeros(plan: FastPlan, decoded: Decoded) -> bool:
     return any(
-        (decoded.frames[member.suffix][column.name].abs() < 10 * TINY).any()
+        _is_any_below(decoded.frames[member.suffix][column.name].to_arrow(), 10 * TINY)
         for member in plan.table.family()
         for column in member.columns
         if column.kind is Kind.NUMBER and (member.suffix, column.path) not in plan.picked
     )
+
+
+def _is_any_below(numbers: pa.Array, limit: float) -> bool:
+    smallest = pc.min(pc.abs(numbers)).as_py()
+    return smallest is not None and smallest < limit
 
 
 def _has_tiny_numbers(block: bytes) -> bool:
@@ -317,9 +322,9 @@ def _converted(column: Column, array: pa.Array) -> Converted:
     if column.kind in (Kind.TIMESTAMP, Kind.DATE):
         is_date = column.kind is Kind.DATE
         return convert_dates(array) if is_date else convert_timestamps(array, column.zone)
-    series = pl.Series(array)
-    if column.kind is Kind.NUMBER and not series.is_finite().all():
+    if column.kind is Kind.NUMBER and pc.all(pc.is_finite(array)).as_py() is False:
         raise Unsure
+    series = pl.Series(array)
     return Converted(_json_lists(series) if column.kind is Kind.JSON else series)
 
 

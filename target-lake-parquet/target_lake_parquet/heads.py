@@ -34,7 +34,9 @@ def stream_of(chunk: bytes, at: int = 0) -> str:
 def is_one_run(chunk: bytes, lines: int) -> bool:
     """Tells whether all of so many lines are RECORDs of one stream, which begin alike."""
     begin = RECORD.match(chunk)
-    return begin is not None and chunk.count(b"\n" + begin[0]) + 1 == lines
+    if begin is None or not (lines == 1 or chunk.startswith(begin[0], chunk.index(b"\n") + 1)):
+        return False
+    return chunk.count(b"\n" + begin[0]) + 1 == lines
 
 
 def end_of_run(chunk: bytes, at: int) -> int:
@@ -50,42 +52,53 @@ def _other_than(prefix: bytes) -> re.Pattern[bytes]:
     return re.compile(rb"\n(?!" + re.escape(prefix) + rb")")
 
 
-def by_stream(chunk: bytes) -> Iterator[tuple[str | None, bytes, pl.Series]]:
+def by_stream(chunk: bytes, number: int) -> Iterator[tuple[str | None, bytes, pl.Series]]:
     """Gathers the lines of a chunk: the RECORDs of each stream up to the next line that is none, and so on.
 
-    Yields a stream, its lines, and which they are, the first being 0; of each other line None, it, and which.
+    Yields a stream, its lines, and their numbers; of each other line None, it, and its number.
     """
     lines = _lines_of(chunk)
-    heads = _heads_of(lines)
-    streams = {head: stream_of(head) for head in heads.unique().to_list() if HEAD.fullmatch(head)}
-    # by name, for a stream's lines may begin in several ways, and their order decides
-    names = heads.replace_strict(list(streams), list(streams.values()), default=None, return_dtype=pl.String)
-    groups = (
-        names.to_frame("stream")
-        .with_columns(is_other=pl.col("stream").is_null(), place=pl.int_range(pl.len()))
-        # a line that is no RECORD begins a stretch, and is a group of its own: no RECORD passes it
-        .with_columns(pl.col("is_other").cum_sum().alias("stretch"))
-        .group_by("stretch", "stream", maintain_order=True)
-        .agg("place")
-    )
+    groups = _groups_of(_heads_of(lines))
     places = groups["place"].explode()
     taken = lines.take(places.to_arrow())
     ends = pl.Series(pc.binary_length(taken)).cum_sum()
+    numbers = places + number
     text = taken.buffers()[2]
     first = start = 0
     for stream, count in groups.select("stream", pl.col("place").list.len()).iter_rows():
         end = ends[first + count - 1]
         block = text.slice(start, end - start).to_pybytes()
-        yield stream, block, places.slice(first, count)
+        yield stream, block, numbers.slice(first, count)
         first, start = first + count, end
+
+
+def _groups_of(heads: pl.Series) -> pl.DataFrame:
+    """Which lines belong together, and the stream they are of: `stretch`, `stream`, `place`.
+
+    A line that is no RECORD begins a stretch, and is a group of its own: no RECORD passes it.
+    """
+    frame = heads.to_frame("head").with_columns(place=pl.int_range(pl.len()))
+    groups = frame.group_by("head", maintain_order=True).agg("place")
+    streams = [stream_of(head) if HEAD.fullmatch(head) else None for head in groups["head"]]
+    if None not in streams and len({*streams}) == len(streams):
+        return groups.select(pl.lit(0).alias("stretch"), pl.Series("stream", streams), "place")
+    # by name, for a stream's lines may begin in several ways, and their order decides
+    return (
+        frame.with_columns(
+            stream=pl.col("head").replace_strict(groups["head"], pl.Series(streams, dtype=pl.String))
+        )
+        .with_columns(stretch=pl.col("stream").is_null().cum_sum())
+        .group_by("stretch", "stream", maintain_order=True)
+        .agg("place")
+    )
 
 
 def _lines_of(chunk: bytes) -> pa.LargeBinaryArray:
     """The lines of a chunk, with their ends; not copied."""
-    starts = pl.concat([pl.Series([0], dtype=pl.Int64), _is_end(chunk).arg_true().cast(pl.Int64) + 1])
-    offsets = starts.to_arrow().buffers()[1]
+    ends = _is_end(chunk).arg_true().cast(pl.Int64) + 1
+    offsets = pl.concat([pl.Series([0], dtype=pl.Int64), ends]).to_arrow().buffers()[1]
     return pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), len(starts) - 1, [None, offsets, pa.py_buffer(chunk)]
+        pa.large_binary(), len(ends), [None, offsets, pa.py_buffer(chunk)]
     )
 
 

@@ -243,8 +243,7 @@ def _messages(chunk: bytes, number: int, max_depth: int) -> Generator[Message, N
         end = end_of_run(chunk, at)
         count = count_lines(chunk[at:end])
         if count < SHORT_RUN and end < size:
-            for stream, block, places in by_stream(chunk[at:]):
-                numbers = places + number
+            for stream, block, numbers in by_stream(chunk[at:], number):
                 if stream is not None:
                     yield Rows(stream, block, numbers[0], len(numbers), numbers)
                 elif not block.isspace():

@@ -52,6 +52,9 @@ from target_lake_parquet.workers import Workers
 WAITING_BYTES = 64 * 2**20
 """Records of all streams together that may wait for their blocks to fill."""
 
+IDLE_BYTES = 16 * 2**20
+"""As many of them wait where nothing is being decoded: of many streams all would fill at the same time."""
+
 
 class Run:
     """A run of the target over one input."""
@@ -178,9 +181,9 @@ class Run:
             stream.fail(f"line {message.line}: {message.reason}")
 
     def _bound_waiting(self, added: int) -> None:
-        """Decodes the stream with the most waiting bytes when all together hold too many."""
+        """Decodes the stream with the most waiting bytes when too many wait, fewer if nothing is decoded."""
         self._waiting += added
-        if self._waiting > WAITING_BYTES:
+        if self._waiting > (WAITING_BYTES if self.workers.are_busy else IDLE_BYTES):
             fullest = max(self.streams.values(), key=lambda stream: stream.waiting_bytes)
             fullest.flush(self.staging, self.workers)
             self._waiting = sum(stream.waiting_bytes for stream in self.streams.values())

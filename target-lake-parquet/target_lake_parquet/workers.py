@@ -31,6 +31,11 @@ class Workers:
         while len(self._pending) >= MAX_PENDING:
             self._settle()
 
+    @property
+    def are_busy(self) -> bool:
+        """Whether each thread has a block to decode."""
+        return sum(not future.done() for future, _ in self._pending) >= THREADS
+
     def drain(self) -> None:
         """Waits until everything is settled."""
         while self._pending:
