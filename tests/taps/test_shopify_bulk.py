@@ -324,10 +324,15 @@ def test_an_operation_that_fails_leaves_the_work_to_pages(
     assert told() == [f"Stream orders: Bulk operation failed, the rest is read page by page. {ended}"]
 
 
+EVERY_KIND = (*STREAMS, "locations", "order_transactions", "pages", "returns", "url_redirects")
 LACKS = {
-    "bytes": (Short(2), r"Its result has \d+ bytes, and Shopify tells of \d+\."),
-    "lines": (Short(2, is_sized=False), r"Its result has \d+ objects, and Shopify tells of \d+\."),
-    "all": (None, r"It ended with \d+ objects and no address to get them from\."),
+    "bytes": (STREAMS, Short(2), r"Its result has \d+ bytes, and Shopify tells of \d+\."),
+    "lines": (
+        EVERY_KIND,
+        Short(2, is_sized=False),
+        r"Its result has \d+ objects, and Shopify tells of \d+\.",
+    ),
+    "all": (STREAMS, None, r"It ended with \d+ objects and no address to get them from\."),
 }
 
 
@@ -335,8 +340,7 @@ LACKS = {
 def test_a_result_that_lacks_lines_is_not_taken_for_whole(
     shop: ShopifyServer, config: dict[str, Any], always: dict[str, Any], lack: str, told: Told
 ) -> None:
-    streams = (*STREAMS, "locations", "order_transactions", "pages", "returns", "url_redirects")
-    short, reason = LACKS[lack]
+    streams, short, reason = LACKS[lack]
     paged = read(config, streams=streams)
     shop.store.bulk.short, shop.store.bulk.has_urls = short or Short(0), short is not None
     output = read(always, streams=streams)

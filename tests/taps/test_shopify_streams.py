@@ -41,6 +41,7 @@ from tests.taps.singer import Output, read
 
 BY_NAME: dict[str, type[ShopifyStream]] = {vars(stream)["name"]: stream for stream in STREAMS}
 RULES = [*specified_rules, NoDeprecatedCustomRule]
+pytestmark = pytest.mark.xdist_group("streams")  # one shop with everything in it, read once a version
 SNAKE = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
 
