@@ -1,17 +1,18 @@
-"""The README's recipes for reading the latest, word for word."""
+"""The README's recipes for reading the latest, word for word; and a dataset as any reader takes it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import polars as pl
 import pytest
 from pyarrow import parquet as pq
 
-from tests.readers.home import ACME, BOTH, LAKE, recipe
+from tests.readers.home import ACME, BOLT, BOTH, LAKE, recipe
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +34,33 @@ def query(database: duckdb.DuckDBPyConnection, sql: str) -> list[dict[str, Any]]
     cursor = database.execute(sql)
     names = [column[0] for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+# --- a dataset by its folder and by a glob ------------------------------------------------------
+
+
+def from_duckdb(source: str) -> list[dict[str, Any]]:
+    with duckdb.connect() as connection:
+        return query(connection, f"FROM read_parquet('{source}')")
+
+
+WAYS: dict[str, Callable[[str], list[Any]]] = {
+    "polars, directory": lambda raw: pl.read_parquet(raw).to_dicts(),
+    "polars, glob": lambda raw: pl.scan_parquet(f"{raw}/*.parquet").collect().to_dicts(),
+    "pyarrow, directory": lambda raw: pq.read_table(raw).to_pylist(),
+    "pyarrow, glob": lambda raw: pq.read_table([*Path(raw).glob("*.parquet")]).to_pylist(),
+    "pandas, directory": lambda raw: pd.read_parquet(raw).to_dict("records"),
+    "pandas, glob": lambda raw: pd.concat(map(pd.read_parquet, Path(raw).glob("*.parquet"))).to_dict(
+        "records"
+    ),
+    "duckdb, directory": lambda raw: from_duckdb(f"{raw}/"),
+    "duckdb, glob": lambda raw: from_duckdb(f"{raw}/*.parquet"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_folder_is_a_table(way: str) -> None:
+    assert WAYS[way]("storage/lake/raw/bolt_shopify_orders") == BOLT
 
 
 # --- the recipes --------------------------------------------------------------------------------
