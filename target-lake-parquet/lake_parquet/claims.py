@@ -169,6 +169,8 @@ def _carry_out(store: Store, claim: Claim) -> bool:
         try:
             new = store.publish(file.path, path)
         except FileNotFoundError:  # another was done with it, or it is lost
+            if store.size(path) is None:
+                return False  # what follows would be a stream without its child
             done = False
             continue
         if not new and store.size(path) != file.bytes:

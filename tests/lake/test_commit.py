@@ -127,6 +127,24 @@ def test_a_claim_that_a_power_cut_emptied_or_whose_files_it_took_holds_nobody_up
     assert pairs(writer) == [(1, "old"), (2, "new")]
 
 
+def test_a_stream_whose_childs_file_was_lost_on_the_way_is_not_published_without_it(
+    writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer.upsert(rows((1, "old")), items=items((1, 1, "old")))
+    with monkeypatch.context() as patch:
+        crash_at(patch, 1)
+        with pytest.raises(CrashError):
+            writer.upsert(rows((1, "lost")), items=items((1, 1, "lost")))
+    (lost,) = (writer.root / "_meta" / "pending" / "orders").glob(f"*{ITEMS}*")
+    lost.unlink()
+
+    writer.upsert(rows((2, "new")), items=items((1, 2, "new")))
+
+    assert pairs(writer) == [(1, "old"), (2, "new")]
+    assert skus(writer) == [(1, "old"), (2, "new")]
+    assert len(writer.names()) == len(writer.names(ITEMS)) == 2
+
+
 def test_a_latest_that_was_moved_away_is_not_brought_back(writer: Writer) -> None:
     """Who goes back to an earlier snapshot by hand gets just that."""
     writer.upsert(rows((1, "good")))
