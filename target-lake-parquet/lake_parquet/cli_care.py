@@ -253,8 +253,8 @@ def recover_lake(lake: str, *, publish_incomplete: bool, as_json: bool) -> None:
     """Publish rows that runs left durable when they died.
 
     The target does so itself at its next start; this is for a tap that runs no more. Exit code 1 where rows
-    still wait: those of a first load wait for a run that reads it to its end. Files are written with the codec
-    zstd, whatever the target's settings say.
+    still wait: those of a first load wait for a run that reads it to its end. The codec is zstd, whatever the
+    target's settings say.
     """
     summaries = recover(open_lake(lake).store, publish_incomplete=publish_incomplete)
     if as_json:

@@ -1,5 +1,6 @@
 """The parsing minefield: what every parser answers differently has one answer here, whichever way it goes."""
 
+import functools
 import io
 import itertools
 import json
@@ -16,9 +17,9 @@ from polars.testing import assert_frame_equal
 
 from lake_parquet.errors import LakeError
 from target_lake_parquet.blocks import BlockDecoder, Rules, decode_exact
-from target_lake_parquet.columns import table_of
+from target_lake_parquet.columns import Table, table_of
 from target_lake_parquet.decode import BadRecord
-from target_lake_parquet.fast import decode_fast, plan_of
+from target_lake_parquet.fast import FastPlan, decode_fast, plan_of
 from target_lake_parquet.messages import BadLine, Rows, read_messages
 from tests.target.command import Place, assert_clear
 from tests.target.messages import KEY, NUMBER, STRING, record, schema
@@ -42,9 +43,15 @@ TYPES: dict[str, dict[str, Any]] = {
 PLAIN = rec('"v": null')
 
 
-def table_with(kind: str) -> Any:
+@functools.cache
+def table_with(kind: str) -> Table:
     name = "other" if kind == "undeclared" else "v"
     return table_of({"properties": {"id": KEY, name: TYPES[kind]}}, ["id"])
+
+
+@functools.cache
+def plan_with(kind: str) -> FastPlan | None:
+    return plan_of(table_with(kind))
 
 
 def rows_of(line: bytes) -> list[Rows]:
@@ -60,7 +67,7 @@ def check_both_ways(line: bytes, kind: str) -> list[BadRecord]:
     block, lines = b"".join(run.block for run in runs), pl.Series([1, 2, 3])
     assert sum(run.count for run in runs) == 3
     exact = decode_exact(table, block, lines)
-    plan = plan_of(table)
+    plan = plan_with(kind)
     for start, part in ((0, block), (1, block.split(b"\n")[1] + b"\n")):
         fast = decode_fast(plan, part, lines.slice(start, part.count(b"\n"))) if plan else None
         if fast is not None:
