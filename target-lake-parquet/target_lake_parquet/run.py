@@ -53,7 +53,7 @@ WAITING_BYTES = 64 * 2**20
 """Records of all streams together that may wait for their blocks to fill."""
 
 IDLE_BYTES = 16 * 2**20
-"""As many of them wait where nothing is being decoded: of many streams all would fill at the same time."""
+"""As many of them wait while a thread is free: the blocks of many streams would all fill at the same time."""
 
 
 class Run:
@@ -181,7 +181,7 @@ class Run:
             stream.fail(f"line {message.line}: {message.reason}")
 
     def _bound_waiting(self, added: int) -> None:
-        """Decodes the stream with the most waiting bytes when too many wait, fewer if nothing is decoded."""
+        """Decodes the stream with the most waiting bytes when too many wait, fewer if a thread is free."""
         self._waiting += added
         if self._waiting > (WAITING_BYTES if self.workers.are_busy else IDLE_BYTES):
             fullest = max(self.streams.values(), key=lambda stream: stream.waiting_bytes)

@@ -43,6 +43,7 @@ class Walk:
         end: None: with all that comes while it is read.
         progress: works out how far a walk has come whose pages are sorted by time; its own.
         ids: the lowest and the highest number of what is asked for; None: there is no such bound.
+        comes_by_id: whether the list does; not after a page that did not.
     """
 
     def __init__(
@@ -52,11 +53,14 @@ class Walk:
         end: datetime | None,
         progress: Progress,
         ids: Bounds = (None, None),
+        *,
+        comes_by_id: bool = False,
     ) -> None:
         self.what = what
         self.start, self.end = start, end
         self.progress = progress
         self.ids = ids
+        self.comes_by_id = comes_by_id
         self.cursor: str | None = None
         self.pages = 0
         self.replies = 0
@@ -79,7 +83,8 @@ class Walk:
         Raises:
             ApiError: Cursors go astray, or the walk ends just where Shopify's limit is.
         """
-        self.numbers = self._by_id(page.nodes) if self.numbers or not self.pages else []
+        self.numbers = self._by_id(page.nodes) if self.comes_by_id else []
+        self.comes_by_id = bool(self.numbers)
         self.pages += 1
         self.keys = keys
         self._read += len(page.nodes)

@@ -200,7 +200,7 @@ class Windows:
             return []
         if not (can_part or walk.is_full):
             return [walk]
-        if self.comes_by_id and walk.numbers:
+        if walk.numbers:
             return self._parted_by_id(walk)
         start, end = (walk.reached, walk.end) if self.is_sorted else (walk.start, walk.end)
         is_behind = self.is_sorted and start == walk.start
@@ -264,7 +264,7 @@ class Windows:
         return room
 
     def _walk(self, start: datetime | None, end: datetime | None, ids: Bounds = (None, None)) -> Walk:
-        return Walk(self.what, start, end, self.progress.apart(), ids)
+        return Walk(self.what, start, end, self.progress.apart(), ids, comes_by_id=self.comes_by_id)
 
     def _step(self, walk: Walk) -> Iterator[list[Row]]:
         """Yield the rows of the next page without those that came before; in a thread of its own, maybe."""
