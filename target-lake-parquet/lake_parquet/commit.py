@@ -31,7 +31,7 @@ from lake_parquet.runs import DatasetSummary
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import ROW, Staging
 from lake_parquet.store import Store
-from lake_parquet.widen import json_columns, unite
+from lake_parquet.widen import unite
 
 MOST_TRIES = 100
 """How often a writer merges again because others were faster; each time one of them has published."""
@@ -243,7 +243,7 @@ class Committer:
             account=facts.account,
             tap=self.tap,
             base=before.path if before and decision.keeps_base else None,
-            json_columns=json_columns(result.rows),
+            json_columns=columns.texts,
             field_ids=columns.ids,
             last_field_id=columns.last,
             absent=columns.absent,

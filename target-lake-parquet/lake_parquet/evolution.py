@@ -19,12 +19,13 @@ FIELD_ID = b"PARQUET:field_id"
 class Evolution:
     """How a dataset's columns go on from its previous snapshot.
 
-    `schema` are its columns as a file has them, `ids` their field ids and `last` the highest that was ever
-    given, `absent` those columns that the run did not bring; `news` says what differs, None where nothing
-    does, `vanished` which columns of it the run no longer brings.
+    `schema` are its columns as a file has them, `texts` those of them that hold JSON text, `ids` their field
+    ids and `last` the highest that was ever given, `absent` those columns that the run did not bring; `news`
+    says what differs, None where nothing does, `vanished` which columns of it the run no longer brings.
     """
 
     schema: pa.Schema
+    texts: tuple[str, ...]
     ids: dict[str, int]
     last: int
     absent: tuple[str, ...]
@@ -47,17 +48,18 @@ def evolution(before: Snapshot | None, rows: pl.LazyFrame, run: Sequence[pl.Lazy
     old = before.schema if before else pa.schema([])
     info = before.info if before else None
     was_absent = info.absent if info else ()
-    absent = (
-        was_absent if not run else _without(old.names, {name for one in run for name in one.collect_schema()})
-    )
+    absent = was_absent
+    if run and before:
+        absent = _without(old.names, {name for one in run for name in one.collect_schema()})
+    texts = json_columns(rows)
     vanished = _without(absent, was_absent)
     ids, last = next_ids(
         info.field_ids if info else {}, info.last_field_id if info else 0, after.names, _retyped(old, after)
     )
-    changed = _text_kinds(info.json_columns if info else (), json_columns(rows), old.names)
+    changed = _text_kinds(info.json_columns if info else (), texts, old.names)
     parts = [drift(old, after), changed, f"vanished: {some(vanished)}" if vanished else None]
     news = "; ".join(filter(None, parts)) if before else None
-    return Evolution(_with_ids(after, ids), ids, last, absent, vanished, news or None)
+    return Evolution(_with_ids(after, ids), texts, ids, last, absent, vanished, news or None)
 
 
 def next_ids(

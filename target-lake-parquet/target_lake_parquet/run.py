@@ -182,11 +182,15 @@ class Run:
 
     def _bound_waiting(self, added: int) -> None:
         """Decodes the stream with the most waiting bytes when too many wait, fewer if a thread is free."""
-        self._waiting += added
-        if self._waiting > (WAITING_BYTES if self.workers.are_busy else IDLE_BYTES):
+        self._waiting += added  # at most: a stream whose block is full does not wait for this
+        most = WAITING_BYTES if self.workers.are_busy else IDLE_BYTES
+        if self._waiting <= most:
+            return
+        self._waiting = sum(stream.waiting_bytes for stream in self.streams.values())
+        if self._waiting > most:
             fullest = max(self.streams.values(), key=lambda stream: stream.waiting_bytes)
+            self._waiting -= fullest.waiting_bytes
             fullest.flush(self.staging, self.workers)
-            self._waiting = sum(stream.waiting_bytes for stream in self.streams.values())
 
     def _take_state(self, message: StateMessage) -> None:
         self.counts["STATE"] += 1

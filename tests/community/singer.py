@@ -2,11 +2,12 @@
 
 import json
 import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests import processes
 
 COMMAND = str(Path(sys.executable).with_name("target-lake-parquet"))
 TENANT = "acme"
@@ -46,14 +47,7 @@ def write_config(folder: Path, **settings: object) -> Path:
 def load(stream: bytes, folder: Path, **settings: object) -> Run:
     """`cat stream | target-lake-parquet --config lake.json`."""
     config = write_config(folder, **settings)
-    done = subprocess.run(
-        [COMMAND, "--config", str(config)],
-        input=stream,
-        capture_output=True,
-        check=False,
-        timeout=120,
-        env=environment(),
-    )
+    done = processes.run([COMMAND, "--config", config], stdin=stream, env=environment())
     return finished(done.returncode, done.stdout, done.stderr, folder / "lake")
 
 

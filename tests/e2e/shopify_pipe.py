@@ -6,9 +6,9 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
@@ -17,11 +17,13 @@ from typing import Any
 from lake_parquet import Lake
 from tap_shopify.tap import TapShopify
 from tests.emulators.shopify import ShopifyServer
+from tests.processes import start
 from tests.taps.conftest import TOKEN
-from tests.taps.singer import IMPATIENT, TAP
+from tests.taps.singer import TAP
+from tests.zygote import IMPATIENT
 
 TARGET = TAP.with_name("target-lake-parquet")
-ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+ENV = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", IMPATIENT: "1"}
 OK = (0, 0)
 
 
@@ -50,37 +52,40 @@ class Pipe:
 
         Or kill the tap at its n-th request, where `meanwhile` then happens in the shop.
         """
-        tap: list[str | Path] = ["--config", self.written("tap", self.config)]
-        tap += ["--catalog", self.catalog()]
+        tap: list[str | Path] = [
+            TAP,
+            "--config",
+            self.written("tap", self.config),
+            "--catalog",
+            self.catalog(),
+        ]
         tap += ["--state", self.written("state", self.state)] if self.state else []
-        target = {"lake_root": str(self.folder / "lake"), "source": "shopify", **self.target}
-        errors = self.folder / "log"
-        with (
-            errors.open("wb") as log,
-            subprocess.Popen([*IMPATIENT, *tap], stdout=subprocess.PIPE, stderr=log, env=ENV) as reader,
-        ):
-            made = self.watch(reader, kill_at, stage, meanwhile)
-            done = subprocess.run(
-                [TARGET, "--config", self.written("target", target)],
-                stdin=reader.stdout,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=ENV,
-                timeout=60,
-                check=False,
-            )
+        settings = {"lake_root": str(self.folder / "lake"), "source": "shopify", **self.target}
+        target: list[str | Path] = [TARGET, "--config", self.written("target", settings)]
+        nothing, out, errors = (self.folder / name for name in ("nothing", "out", "log"))
+        nothing.touch()
+        read, write = os.pipe()
+        with nothing.open("rb") as stdin, out.open("wb") as stdout, errors.open("wb") as stderr:
+            pid = Future[int]()
+            made = self.watch(pid, kill_at, stage, meanwhile)
+            reader = start(tap, [stdin.fileno(), write, stderr.fileno()], env=ENV)
+            pid.set_result(reader.pid)
+            os.close(write)
+            writer = start(target, [read, stdout.fileno(), stderr.fileno()], env=ENV)
+            os.close(read)
+        ended = reader.end(), writer.end()
         for shop in self.shops:
             shop.watch = lambda _: None
         self.log = errors.read_text(encoding="utf-8")
-        killed = reader.returncode == -signal.SIGKILL
-        assert killed or (reader.returncode, done.returncode) == codes, self.log
-        if lines := done.stdout.splitlines():
+        killed = ended[0] == -signal.SIGKILL
+        assert killed or ended == codes, self.log
+        if lines := out.read_bytes().splitlines():
             self.state = json.loads(lines[-1])
         return made["asked"]
 
     def watch(
         self,
-        reader: subprocess.Popen[bytes],
+        pid: Future[int],
         kill_at: int | None,
         stage: str,
         meanwhile: Callable[[], object],
@@ -93,7 +98,7 @@ class Pipe:
             with one_by_one:
                 made[now] += 1
                 if now == stage and made[now] == kill_at:
-                    os.kill(reader.pid, signal.SIGKILL)
+                    os.kill(pid.result(), signal.SIGKILL)
                     meanwhile()
 
         for shop in self.shops:

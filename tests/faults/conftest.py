@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.target.command import Zygote
+from tests.processes import Zygote
 
 
 @pytest.fixture(scope="package")

@@ -14,7 +14,7 @@ from tests.faults.power import CUTS, KINDS, PowerJudge, obstacle, quick_folder
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.sweep import ERRORS, KILL, SIGNALS, Figures, Judge, changing
 from tests.faults.told import Told
-from tests.target.command import Zygote
+from tests.processes import Zygote
 
 MOST_TOLD = 30
 RANDOM_TIMES = 60

@@ -17,7 +17,7 @@ from tests.faults import strace
 from tests.faults.scenarios import Scenario
 from tests.faults.strace import Fate, Point
 from tests.faults.sweep import KILL, Figures, Judge
-from tests.target.command import Zygote
+from tests.processes import Zygote
 
 KINDS = ("ext4", "xfs")
 CUTS = {"without its log": 2, "with its log": 1}

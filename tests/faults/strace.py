@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from tests.faults.zygote import GO
-from tests.target.command import ENV, PATIENCE, Ended, Forked, Zygote
+from tests.processes import PATIENCE, Forked, Zygote
+from tests.target.command import ENV, Ended
 
 CALLS = (
     "openat,write,pwrite64,writev,pwritev,fsync,fdatasync,ftruncate,fallocate,copy_file_range,link,linkat,rename,"

@@ -26,7 +26,7 @@ from tests.faults.seen import (
     rows,
 )
 from tests.faults.strace import Fate, Point
-from tests.target.command import Zygote
+from tests.processes import Zygote
 
 KILL = "signal=KILL"
 ERRORS = ("error=ENOSPC", "error=EIO", "error=EACCES")

@@ -11,7 +11,7 @@ from tests.faults.mutants import ALL as MUTANTS
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.strace import Point
 from tests.faults.sweep import ERRORS, KILL, SIGNALS, Judge, changing, decisive
-from tests.target.command import Zygote
+from tests.processes import Zygote
 
 pytestmark = pytest.mark.xdist_group("faults")
 

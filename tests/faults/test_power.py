@@ -11,7 +11,7 @@ from tests.faults.mutants import ALL as MUTANTS
 from tests.faults.power import CUTS, KINDS, PowerJudge, obstacle, quick_folder
 from tests.faults.scenarios import SCENARIOS
 from tests.faults.sweep import changing, decisive
-from tests.target.command import Zygote
+from tests.processes import Zygote
 
 pytestmark = pytest.mark.xdist_group("faults")
 

@@ -1,4 +1,4 @@
-"""Forks the target as `tests.target.zygote` does, held until a tracer is there, or as a mutant."""
+"""Forks the target as `tests.zygote` does, held until a tracer is there, or as a mutant."""
 
 import itertools
 import os
@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 
 from lake_parquet import paths
+from tests import zygote
 from tests.faults import mutants
-from tests.target import zygote
 
 GO = signal.SIGUSR1
 

@@ -7,12 +7,12 @@ reader takes the whole folder, or a glob, or the greatest name, as people do; al
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.target.command import Place, Zygote
+from tests.processes import zygote
+from tests.target.command import Place
 from tests.target.messages import INTEGER, KEY, activate, record, schema
 
 ROWS = 500
@@ -57,15 +57,8 @@ while True:
 
 
 @pytest.fixture
-def place(zygote: Zygote, tmp_path: Path) -> Place:
-    return Place(zygote, tmp_path)
-
-
-@pytest.fixture(scope="module")
-def zygote() -> Iterator[Zygote]:
-    zygote = Zygote()
-    yield zygote
-    zygote.close()
+def place(tmp_path: Path) -> Place:
+    return Place(zygote(), tmp_path)
 
 
 def publish(place: Place, version: int) -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from lake_parquet import object_store
 from tests.lake.writer import Writer
+from tests.processes import zygote
 from tests.stores import servers
 from tests.stores.proxy import Proxy, proxy
 from tests.stores.servers import Server
-from tests.target.command import Place, Zygote
+from tests.target.command import Place
 
 
 @pytest.fixture(scope="session")
@@ -77,12 +78,5 @@ def spoilt(running: Running, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]
 
 
 @pytest.fixture
-def place(zygote: Zygote, tmp_path: Path) -> Place:
-    return Place(zygote, tmp_path)
-
-
-@pytest.fixture(scope="session")
-def zygote() -> Iterator[Zygote]:
-    zygote = Zygote()
-    yield zygote
-    zygote.close()
+def place(tmp_path: Path) -> Place:
+    return Place(zygote(), tmp_path)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -16,20 +15,9 @@ from singer_sdk.singerlib import Catalog
 
 from tap_common.errors import IncompleteError
 from tap_shopify.tap import TapShopify
+from tests import processes
 
 TAP = Path(sys.executable).parent / "tap-shopify"
-# The command, as it stands, but for the seconds that it waits for Shopify.
-IMPATIENT = (
-    sys.executable,
-    "-c",
-    """
-from tap_common.http import JsonApi
-from tap_shopify.bulk import BulkOperations
-from tap_shopify.tap import TapShopify
-BulkOperations.first_wait = JsonApi.retry_base = 0.01
-TapShopify.cli()
-""",
-)
 Message = dict[str, Any]
 
 
@@ -131,13 +119,6 @@ class Run:
 
 def run(*arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> Run:
     """Run `tap-shopify` as a process, in an environment that holds nothing else."""
-    done = subprocess.run(
-        [TAP, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **(env or {})},
-        cwd=cwd,
-    )
-    return Run(done.returncode, done.stdout, done.stderr)
+    alone = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", **(env or {})}
+    done = processes.run([TAP, *arguments], env=alone, cwd=cwd)
+    return Run(done.returncode, done.stdout.decode(), done.stderr.decode())

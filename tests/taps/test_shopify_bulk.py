@@ -6,7 +6,6 @@ import logging
 import os
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,8 +23,10 @@ from tap_shopify.streams import Orders
 from tap_shopify.tap import TapShopify
 from tests.emulators.asking import Clock
 from tests.emulators.shopify import BulkPace, Fault, ShopifyServer, Short, TokenBucket
+from tests.processes import start
 from tests.taps.conftest import TOKEN
-from tests.taps.singer import IMPATIENT, Output, read, selected
+from tests.taps.singer import TAP, Output, read, selected
+from tests.zygote import IMPATIENT
 
 Told = Callable[[], list[str]]
 Killed = Callable[[], list[bytes]]
@@ -429,18 +430,17 @@ def killed(shop: ShopifyServer, always: dict[str, Any], tmp_path: Path) -> Kille
         path.write_bytes(msgspec.json.encode(always))
         catalog = tmp_path / "catalog.json"
         catalog.write_bytes(msgspec.json.encode(selected(always)))
-        process = subprocess.Popen(
-            [*IMPATIENT, "--config", path, "--catalog", catalog],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={"PATH": os.environ["PATH"]},
-        )
+        out = tmp_path / "out"
+        with Path(os.devnull).open("r+b") as nothing, out.open("wb") as stdout:
+            command: list[str | Path] = [TAP, "--config", path, "--catalog", catalog]
+            descriptors = [nothing.fileno(), stdout.fileno(), nothing.fileno()]
+            process = start(command, descriptors, env={"PATH": os.environ["PATH"], IMPATIENT: "1"})
         deadline = time.monotonic() + 30
         while roots(shop).count("bulkOperation") < 3 and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
-        out, _ = process.communicate(timeout=30)
-        return out.splitlines()
+        process.end()
+        return out.read_bytes().splitlines()
 
     return run
 

@@ -4,15 +4,10 @@ import contextlib
 import fcntl
 import json
 import os
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import termios
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +15,10 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from lake_parquet import Lake
+from tests.processes import PATIENCE, Forked, Zygote
 
 BIN = Path(sys.executable).parent
 ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "LANG": "C.UTF-8", "COLUMNS": "200"}
-PATIENCE = 60
 
 
 class Ended(NamedTuple):
@@ -32,61 +27,6 @@ class Ended(NamedTuple):
     code: int
     out: str
     err: str
-
-
-class Zygote:
-    """The process that forks the commands; see `zygote.py`."""
-
-    def __init__(self, module: str = "tests.target.zygote") -> None:
-        """Starts it and waits until it is ready."""
-        self.folder = tempfile.TemporaryDirectory()
-        self.path = str(Path(self.folder.name) / "socket")
-        root = Path(__file__).parents[2]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", module, self.path],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            cwd=root,
-            env={**os.environ, "COLUMNS": "200"},
-        )
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == b"ready\n"
-
-    def close(self) -> None:
-        """Ends it."""
-        self.process.kill()
-        self.process.communicate()
-        self.folder.cleanup()
-
-    def start(
-        self, argv: Sequence[str], descriptors: Sequence[int], cwd: Path, env: Mapping[str, str] = ENV
-    ) -> "Forked":
-        """Starts a command with the given stdin, stdout and stderr."""
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(PATIENCE)
-        connection.connect(self.path)
-        request = json.dumps({"argv": list(argv), "cwd": str(cwd), "env": dict(env)}).encode()
-        socket.send_fds(connection, [request], list(descriptors))
-        return Forked(connection)
-
-
-class Forked:
-    """A command that runs."""
-
-    def __init__(self, connection: socket.socket) -> None:
-        """Learns its process id."""
-        self._reports = connection.makefile("r")
-        connection.close()
-        self.pid = int(self._reports.readline())
-
-    def send_signal(self, number: signal.Signals) -> None:
-        """Sends it a signal."""
-        os.kill(self.pid, number)
-
-    def wait(self) -> int:
-        """Waits for its end; returns the exit code."""
-        with self._reports:
-            return int(self._reports.readline())
 
 
 def assert_clear(err: str) -> None:
@@ -226,8 +166,4 @@ class Fed:
     def end(self) -> Ended:
         """Closes its stdin and waits for its end."""
         self.close()
-        timer = threading.Timer(PATIENCE, self.forked.send_signal, [signal.SIGKILL])
-        timer.start()
-        code = self.forked.wait()
-        timer.cancel()
-        return Ended(code, self._out.read_text(), self.err())
+        return Ended(self.forked.end(), self._out.read_text(), self.err())

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from lake_parquet import paths
-from tests.target.command import BIN, ENV, PATIENCE, Place
+from tests.processes import PATIENCE
+from tests.target.command import BIN, ENV, Place
 from tests.target.messages import bookmark
 from tests.target.orders import CHANGES, change
 

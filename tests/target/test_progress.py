@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from target_lake_parquet.progress import Meter, Standing, durable_up_to, log_lines, terminal_line
-from tests.target.command import ENV, PATIENCE, Place
+from tests.processes import PATIENCE
+from tests.target.command import ENV, Place
 from tests.target.messages import KEY, MOMENT, STRING, activate, bookmark, record, schema
 from tests.target.orders import CHANGES, ORDERS, change
 

@@ -2,7 +2,8 @@
 
 Each start is a process of its own, with the descriptors, environment, folder and signals that it was given,
 and it ends as any Python process does. Only the second of importing is saved.
-The commands as installed are started too, in `test_target.py`: both ways must end alike.
+The commands as installed are started too, in `test_target.py` and `test_shopify_cli.py`: both ways must end
+alike.
 """
 
 import gc
@@ -15,6 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 STOPS = {signal.SIGINT, signal.SIGTERM}
+
+IMPATIENT = "IMPATIENT"
+"""In the environment of a tap that is not to wait seconds for its API."""
 
 
 def serve(path: str) -> str:
@@ -65,6 +69,9 @@ def _start(connection: socket.socket) -> str:
 def main(begin: Callable[[], None] = lambda: None) -> None:
     """Imports, serves, and in each forked process runs `begin` and the command."""
     from lake_parquet.cli import main as lake  # noqa: PLC0415 - what is imported here is what forking saves
+    from tap_common.http import JsonApi  # noqa: PLC0415
+    from tap_shopify.bulk import BulkOperations  # noqa: PLC0415
+    from tap_shopify.tap import TapShopify  # noqa: PLC0415
     from target_lake_parquet.target import TargetLakeParquet  # noqa: PLC0415
 
     gc.collect()
@@ -73,10 +80,12 @@ def main(begin: Callable[[], None] = lambda: None) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     name = serve(sys.argv[1])
     begin()
+    if os.environ.pop(IMPATIENT, ""):
+        BulkOperations.first_wait = JsonApi.retry_base = 0.01
     if name == "lake":
         lake()
-    else:
-        TargetLakeParquet.cli()  # looking at `cli` sets up logging, so not before the fork
+    else:  # looking at `cli` sets up logging, so not before the fork
+        (TapShopify if name == "tap-shopify" else TargetLakeParquet).cli()
 
 
 if __name__ == "__main__":
