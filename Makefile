@@ -59,5 +59,5 @@ constraints: setup ## Resolve anew and rewrite constraints.txt
 	@$(BIN)/python scripts/constraints.py
 
 clean: ## Remove everything that was built (your data stays: storage/, and the bookmarks in .meltano/)
-	@rm -rf .venv .meltano/*/ .demo .spark .azurite .coverage* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	@rm -rf .venv .meltano/*/ .demo .iceberg .spark .azurite .coverage* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

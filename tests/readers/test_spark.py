@@ -8,23 +8,20 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from fcntl import LOCK_EX, flock
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.readers.environments import ROOT, environment
 from tests.readers.home import ACME, BOLT, BOTH, LAKE, MORNING, NOON, messages, publish, recipe
 from tests.target.messages import KEY
 
 pytestmark = [pytest.mark.slow, pytest.mark.spark, pytest.mark.xdist_group("spark")]
 
-ROOT = Path(__file__).parents[2]
-PLACE = ROOT / ".spark"
 OLDEST_JAVA = 17
 
 Read = Callable[[dict[str, str]], dict[str, Any]]
@@ -47,27 +44,8 @@ def java() -> Path:
 
 @pytest.fixture(scope="module")
 def python() -> Path:
-    """The Python of Spark's environment, made where it is not there yet, or of another version."""
-    python, stamp = PLACE / "bin" / "python", PLACE / ".installed"
-    uv = Path(sys.executable).with_name("uv")
-    wanted = (ROOT / "pyproject.toml").read_text().partition("\nspark = ")[2].partition("\n")[0]
-    with (ROOT / "pyproject.toml").open() as lock:
-        flock(lock, LOCK_EX)
-        if not stamp.is_file() or stamp.read_text() != wanted:
-            subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, PLACE], check=True)
-            install: list[str | Path] = [
-                uv,
-                "pip",
-                "install",
-                "--quiet",
-                "--python",
-                python,
-                "--group",
-                "spark",
-            ]
-            subprocess.run(install, cwd=ROOT, check=True)
-            stamp.write_text(wanted)
-    return python
+    """Spark's."""
+    return environment("spark")
 
 
 @pytest.fixture(scope="module")
