@@ -5,7 +5,7 @@ Nearly every tap begins a RECORD line as `RECORD` says. Lines that begin otherwi
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import polars as pl
 import pyarrow as pa
@@ -58,39 +58,37 @@ def by_stream(chunk: bytes, number: int) -> Iterator[tuple[str | None, bytes, pl
     Yields a stream, its lines, and their numbers; of each other line None, it, and its number.
     """
     lines = _lines_of(chunk)
-    groups = _groups_of(_heads_of(lines))
-    places = groups["place"].explode()
-    taken = lines.take(places.to_arrow())
-    ends = pl.Series(pc.binary_length(taken)).cum_sum()
-    numbers = places + number
+    streams, groups = _groups_of(lines)
+    grouped = groups.to_arrow()
+    places, bounds = grouped.flatten(), grouped.offsets
+    taken, numbers = lines.take(places), pl.Series(places) + number
     text = taken.buffers()[2]
-    first = start = 0
-    for stream, count in groups.select("stream", pl.col("place").list.len()).iter_rows():
-        end = ends[first + count - 1]
-        block = text.slice(start, end - start).to_pybytes()
-        yield stream, block, numbers.slice(first, count)
-        first, start = first + count, end
+    firsts, starts = bounds.to_pylist(), _offsets_of(taken).take(bounds).to_pylist()
+    for at, stream in enumerate(streams):
+        block = text.slice(starts[at], starts[at + 1] - starts[at]).to_pybytes()
+        yield stream, block, numbers.slice(firsts[at], firsts[at + 1] - firsts[at])
 
 
-def _groups_of(heads: pl.Series) -> pl.DataFrame:
-    """Which lines belong together, and the stream they are of: `stretch`, `stream`, `place`.
+def _groups_of(lines: pa.LargeBinaryArray) -> tuple[Sequence[str | None], pl.Series]:
+    """The streams, and which lines are of each.
 
     A line that is no RECORD begins a stretch, and is a group of its own: no RECORD passes it.
     """
-    frame = heads.to_frame("head").with_columns(place=pl.int_range(pl.len()))
+    frame = _heads_of(lines)
     groups = frame.group_by("head", maintain_order=True).agg("place")
     streams = [stream_of(head) if HEAD.fullmatch(head) else None for head in groups["head"]]
     if None not in streams and len({*streams}) == len(streams):
-        return groups.select(pl.lit(0).alias("stretch"), pl.Series("stream", streams), "place")
+        return streams, groups["place"]
     # by name, for a stream's lines may begin in several ways, and their order decides
-    return (
-        frame.with_columns(
-            stream=pl.col("head").replace_strict(groups["head"], pl.Series(streams, dtype=pl.String))
-        )
+    found = (
+        groups.with_columns(pl.Series("stream", streams, dtype=pl.String))
+        .explode("place")
+        .sort("place")
         .with_columns(stretch=pl.col("stream").is_null().cum_sum())
         .group_by("stretch", "stream", maintain_order=True)
         .agg("place")
     )
+    return found["stream"].to_list(), found["place"]
 
 
 def _lines_of(chunk: bytes) -> pa.LargeBinaryArray:
@@ -102,10 +100,17 @@ def _lines_of(chunk: bytes) -> pa.LargeBinaryArray:
     )
 
 
-def _heads_of(lines: pa.LargeBinaryArray) -> pl.Series:
-    """What stands before "record" in each line; nothing where that is nowhere."""
-    lengths = pl.Series(pc.find_substring(lines, b'"record"')).clip(lower_bound=0)
-    return pl.Series(lines).to_frame("line").select(pl.col("line").bin.slice(0, lengths)).to_series()
+def _heads_of(lines: pa.LargeBinaryArray) -> pl.DataFrame:
+    """What stands before "record" in each line, as `head`, nothing where that is nowhere; and its `place`."""
+    lengths = pc.find_substring(lines, b'"record"')
+    frame = pl.DataFrame({"line": pl.Series(lines), "length": pl.Series(lengths)})
+    head = pl.col("line").bin.slice(0, pl.col("length").clip(lower_bound=0))
+    return frame.select(head=head, place=pl.int_range(pl.len()))
+
+
+def _offsets_of(lines: pa.LargeBinaryArray) -> pa.Int64Array:
+    """Where each line begins, and the last one ends; not copied."""
+    return pa.Array.from_buffers(pa.int64(), len(lines) + 1, [None, lines.buffers()[1]])
 
 
 def _is_end(chunk: bytes) -> pl.Series:
