@@ -13,7 +13,7 @@ import polars as pl
 from lake_parquet.deadruns import DeadRows
 from lake_parquet.family import Family
 from lake_parquet.large_merge import Side, is_large, merge_large
-from lake_parquet.merge import Merged, Rule, merge_child, merge_stream
+from lake_parquet.merge import Merged, Rule, height_of, merge_child, merge_stream
 from lake_parquet.policy import Decision, StreamFacts
 from lake_parquet.staging import ROW, StagedRows, Staging
 
@@ -34,8 +34,10 @@ class Step:
         return blocks if self.until is None else [block.filter(pl.col(ROW) < self.until) for block in blocks]
 
     def height(self, dataset: str) -> int:
-        """The most rows that its blocks of a dataset can have."""
-        return self.rows.height(dataset)
+        """Its rows of a dataset."""
+        if self.until is None:
+            return self.rows.height(dataset)  # known without a look
+        return sum(map(height_of, self.segments(dataset)))
 
 
 def steps_of(
@@ -133,7 +135,9 @@ def _merge(family: Family, rule: Rule, scans: Scans, step: Step, scratch: Path) 
         merged = {stream.name: result}
         for child in children:
             own = replace(rule, keys=child.keys)
-            merged[child.name] = merge_child(child.previous, child.run, result, child.parents, own)
+            merged[child.name] = merge_child(
+                child.previous, child.run, result, child.parents, own, child.height
+            )
     own_notes = [*filter(None, [step.note]), *merged[stream.name].notes]
     return merged | {stream.name: replace(merged[stream.name], notes=own_notes)}
 

@@ -37,8 +37,8 @@ KEEP, PART = "\0keep", "\0part"
 class Side:
     """A dataset of the family: its previous rows, the run's, and by which columns they are parted.
 
-    `height` is the most rows that the run has of it; counting them takes a millisecond, and they are known.
-    `keys` identify a row; `parents` are the columns of a child that hold its stream's keys.
+    `height` are the run's rows of it. `keys` identify a row; `parents` are the columns of a child that hold
+    its stream's keys.
     """
 
     name: str

@@ -124,20 +124,23 @@ def merge_child(
     stream: Merged,
     parents: tuple[str, ...],
     rule: Rule,
+    height: int | None = None,
 ) -> Merged:
     """Merges a child dataset: its stream's touched records replace or remove all their children.
 
     `parents` are the child's columns that hold the stream's keys, in the order of the keys in `touched`.
+    `height` are the run's rows, where they were counted.
     """
     before, rows, notes = united(previous, run)
     touched = stream.touched
     if stream.doubled or not touched[LIVE].all():
         live = touched.lazy().filter(pl.col(LIVE)).select(ROW)
-        rows = rows.join(live, on=ROW, how="semi")
+        rows, height = rows.join(live, on=ROW, how="semi"), None
     keys = [name for name in touched.columns if name not in (ROW, LIVE)]
     gone = touched.select(pl.col(key).alias(parent) for key, parent in zip(keys, parents, strict=True))
     replaced = gone if rule.replaces else None
-    merged = _combine(before, rows, height_of(rows), replaced, touched.clear(), rule)
+    count = height_of(rows) if height is None else height
+    merged = _combine(before, rows, count, replaced, touched.clear(), rule)
     return replace(merged, same_columns=same_columns(previous, merged.rows), notes=notes)
 
 
