@@ -31,7 +31,7 @@ from tests.processes import Zygote
 KILL = "signal=KILL"
 ERRORS = ("error=ENOSPC", "error=EIO", "error=EACCES")
 SIGNALS = {"signal=TERM": 143, "signal=INT": 130}
-MOST_TRIES = 5
+MOST_TRIES = 12
 """How often a fault is tried whose call did not come: threads took turns otherwise than in the traced run."""
 GOOD = Fate()
 BEFORE, DEAD, TRIED, NEXT = 1, 2, 3, 4
