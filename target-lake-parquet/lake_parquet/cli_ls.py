@@ -88,7 +88,8 @@ def _headline(lake: str, overviews: list[Overview], seen: Seen, now: datetime) -
     if (newest := seen.newest) is not None:
         ago = readable_time(age_at(newest.finished_at or newest.started_at, now))
         error = f": {newest.error}" if newest.error else ""
-        lines.append(f"last run {ago} ago: {newest.status}{error}")
+        whose = " / ".join(filter(None, (newest.tenant_id, newest.source)))
+        lines.append(f"last run {ago} ago{f' ({whose})' if whose else ''}: {newest.status}{error}")
     return "\n".join(lines)
 
 

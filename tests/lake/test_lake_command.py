@@ -118,11 +118,12 @@ def test_ls_sums_up_the_last_day_and_show_tells_the_last_run(filled: Writer) -> 
             run_id=f"2026010{9 - number}T000000000000Z-000001", started_at=began, datasets=[one, other]
         )
         run.status = "incomplete" if hours == 20 else "ok"
+        run.tenant_id, run.source = "acme", "shop"
         write_run(filled.lake.store, run)
     told = invoke(filled.root, "ls").stderr.splitlines()
     assert told[1:] == [
         "last 24 h: 2 runs (1 not ok), 1 dataset loaded, +10 ~4 -0 rows",
-        "last run 5 h ago: ok",
+        "last run 5 h ago (acme / shop): ok",
         "nothing odd",
     ]
     assert "\nlast run   5 h ago: +5 ~2 -0\n" in invoke(filled.root, "show", "orders").stdout
