@@ -75,13 +75,26 @@ class Forked:
             return int(self._reports.readline())
 
     def end(self) -> int:
-        """Waits for its end, kills it when that takes longer than `PATIENCE`; returns the exit code."""
-        timer = threading.Timer(PATIENCE, self.send_signal, [signal.SIGKILL])
+        """Waits for its end; returns the exit code.
+
+        Raises:
+            TimeoutError: it took longer than `PATIENCE`, and was killed.
+        """
+        late = threading.Event()
+
+        def kill() -> None:
+            late.set()
+            self.send_signal(signal.SIGKILL)
+
+        timer = threading.Timer(PATIENCE, kill)
         timer.start()
         try:
-            return self.wait()
+            code = self.wait()
         finally:
             timer.cancel()
+        if late.is_set():
+            raise TimeoutError(f"process {self.pid} hung")
+        return code
 
 
 @functools.cache
@@ -106,14 +119,26 @@ def start(
 def run(
     argv: Sequence[str | Path], *, stdin: bytes = b"", env: Mapping[str, str], cwd: Path | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Runs a command to its end, as `subprocess.run` does; who takes longer than `PATIENCE` is killed."""
+    """Runs a command to its end, `stdin` in a pipe, as `subprocess.run` does.
+
+    Raises:
+        TimeoutError: it took longer than `PATIENCE`, and was killed.
+    """
     read, write = os.pipe()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        forked = start(argv, [read, out.fileno(), err.fileno()], env=env, cwd=cwd)
-        os.close(read)
-        with contextlib.suppress(BrokenPipeError), open(write, "wb") as pipe:  # noqa: PTH123 - a descriptor
-            pipe.write(stdin)
+        try:
+            forked = start(argv, [read, out.fileno(), err.fileno()], env=env, cwd=cwd)
+        finally:
+            os.close(read)
+        feeder = threading.Thread(target=_feed, args=(write, stdin))  # it may hang before it reads all
+        feeder.start()
         code = forked.end()
+        feeder.join()
         out.seek(0)
         err.seek(0)
         return subprocess.CompletedProcess(argv, code, out.read(), err.read())
+
+
+def _feed(descriptor: int, data: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError), open(descriptor, "wb") as pipe:
+        pipe.write(data)

@@ -2,8 +2,8 @@
 
 Each start is a process of its own, with the descriptors, environment, folder and signals that it was given,
 and it ends as any Python process does. Only the second of importing is saved.
-The commands as installed are started too, in `test_target.py` and `test_shopify_cli.py`: both ways must end
-alike.
+The commands as installed are started too, in `test_target_ends.py` and `test_shopify_cli.py`: both ways must
+end alike.
 """
 
 import gc
@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 STOPS = {signal.SIGINT, signal.SIGTERM}
 
@@ -84,8 +85,9 @@ def main(begin: Callable[[], None] = lambda: None) -> None:
         BulkOperations.first_wait = JsonApi.retry_base = 0.01
     if name == "lake":
         lake()
-    else:  # looking at `cli` sets up logging, so not before the fork
-        (TapShopify if name == "tap-shopify" else TargetLakeParquet).cli()
+        return
+    plugin: Any = {"tap-shopify": TapShopify, "target-lake-parquet": TargetLakeParquet}[name]
+    plugin.cli(prog_name=name)  # looking at `cli` sets up logging, so not before the fork
 
 
 if __name__ == "__main__":

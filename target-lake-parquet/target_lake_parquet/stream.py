@@ -275,7 +275,7 @@ class Stream:
 
     def fail(self, reason: str) -> None:
         """Gives the stream up: nothing of it is published, the other streams go on."""
-        self.failure, self.waiting = self.failure or printable(reason), []
+        self.failure, self.waiting, self.waiting_bytes = self.failure or printable(reason), [], 0
 
     def facts(self, proof: Proof, opening: Any, bookmark: Any, covered: int | None) -> StreamFacts:  # noqa: ANN401 - any JSON value
         """What the lake must know of the stream to decide.

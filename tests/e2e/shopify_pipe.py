@@ -77,7 +77,7 @@ class Pipe:
         for shop in self.shops:
             shop.watch = lambda _: None
         self.log = errors.read_text(encoding="utf-8")
-        killed = ended[0] == -signal.SIGKILL
+        killed = kill_at is not None and ended[0] == -signal.SIGKILL
         assert killed or ended == codes, self.log
         if lines := out.read_bytes().splitlines():
             self.state = json.loads(lines[-1])

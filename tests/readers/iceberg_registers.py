@@ -1,7 +1,7 @@
 """Run by the Python that has pyiceberg: registers files in turn, and tells what the table holds then.
 
 Standard input: `{"code": ..., "files": [...]}`; the code defines `register`. Standard output: for each file
-the table's columns with their ids, its files, its rows, and those of the first registration as seen then.
+the table's columns with their ids, its files, and its rows, now and at each moment of its history.
 """
 
 import json
@@ -30,13 +30,13 @@ def main() -> None:
             told.append({"error": str(error)})
             continue
         table = catalog.load_table(TABLE)
-        first = table.history()[0].snapshot_id
+        moments = [table.scan(snapshot_id=moment.snapshot_id) for moment in table.history()]
         told.append(
             {
                 "ids": {field.name: field.field_id for field in table.schema().fields},
                 "files": [task.file.file_path for task in table.scan().plan_files()],
                 "rows": table.scan().to_arrow().to_pylist(),
-                "first": table.scan(snapshot_id=first).to_arrow().to_pylist(),
+                "history": [moment.to_arrow().to_pylist() for moment in moments],
             }
         )
     json.dump(told, sys.stdout, default=str)

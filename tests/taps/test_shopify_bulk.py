@@ -438,8 +438,9 @@ def killed(shop: ShopifyServer, always: dict[str, Any], tmp_path: Path) -> Kille
         deadline = time.monotonic() + 30
         while roots(shop).count("bulkOperation") < 3 and time.monotonic() < deadline:
             time.sleep(0.02)
+        assert roots(shop).count("bulkOperation") >= 3
         process.send_signal(signal.SIGKILL)
-        process.end()
+        assert process.end() == -signal.SIGKILL
         return out.read_bytes().splitlines()
 
     return run

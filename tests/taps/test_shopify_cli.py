@@ -216,6 +216,14 @@ def test_a_misspelt_setting_is_named(tmp_path: Path) -> None:
     assert "'stubdata' does not exist and is ignored. Did you mean stub_data?" in done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["--nope"], ["--version"], ["--about"]])
+def test_the_installed_command_does_what_the_forked_one_does(arguments: list[str]) -> None:
+    alone = {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+    done = subprocess.run([TAP, *arguments], capture_output=True, text=True, check=False, env=alone)
+
+    assert run(*arguments) == Run(done.returncode, done.stdout, done.stderr)
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_ends_the_run_at_once_and_claims_nothing(
     tmp_path: Path, shop: ShopifyServer, config: dict[str, Any], number: signal.Signals, code: int
