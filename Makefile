@@ -32,7 +32,7 @@ $(STAMP): constraints.txt pyproject.toml $(MEMBERS:%=%/pyproject.toml)
 demo: setup ## A Shopify server on loopback, two runs through Meltano, the rows read back
 	@$(BIN)/python scripts/demo.py
 
-test: setup ## The whole test suite
+test: setup ## The test suite, as CI runs it
 	@$(BIN)/python -m pytest -n 3 --dist loadgroup -m "not slow"
 
 test-all: setup ## The suite with the slow tests

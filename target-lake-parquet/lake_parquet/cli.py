@@ -13,7 +13,7 @@ lake ls                             what arrived, from where, how many rows, is 
 lake show acme_shopify_orders       one dataset: its columns with examples, its snapshots
 lake sql "from acme_shopify_orders" every dataset's latest rows, by SQL
 lake diff acme_shopify_orders       what the last run added, changed and deleted
-lake check --max-age 26h            for cron: silent, or a line an alarm and exit code 1
+lake check --max-age 26h            for cron: nothing, or a line for each alarm and exit code 1
 
 Data goes to stdout, messages to stderr; in a pipe tables are plain lines, and NO_COLOR is obeyed.
 Exit codes: 0 fine, 1 an alarm, a problem or an error, 2 wrong usage, 130 interrupted.

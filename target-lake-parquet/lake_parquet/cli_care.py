@@ -46,7 +46,7 @@ def check_lake(
     *,
     as_json: bool,
 ) -> None:
-    """For cron: be silent, or fail with a line an alarm.
+    """For cron: print nothing, or a line for each alarm, and fail.
 
     Alarms: a dataset that no run has read well for --max-age, that lost more of its rows than --max-drop,
     was held or failed in its last run, holds stub data, cannot be read, or is not there at all. A run that

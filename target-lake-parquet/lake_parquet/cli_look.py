@@ -141,14 +141,14 @@ def _gap() -> None:
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, as in a pipe.")
 @options
 def query_lake(query: str | None, lake: str, **flags: bool) -> None:
-    r"""Query the latest rows by SQL.
+    """Query the latest rows by SQL.
 
     DuckDB answers; every dataset is a view, and nothing can be written.
 
     \b
     lake sql "select count(*) from acme_shopify_orders"
     lake sql "select _tenant, count(*) from latest('*_shopify_orders') group by all"
-    """
+    """  # noqa: D301 - the character that keeps click from joining the lines
     from lake_parquet.sql import Sql  # noqa: PLC0415 - DuckDB is an extra, and slow to import
 
     if not query and not flags["interactive"]:

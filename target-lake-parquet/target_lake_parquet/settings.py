@@ -170,7 +170,7 @@ SETTINGS = th.PropertiesList(
         th.StringType,
         default=DATASET_TEMPLATE,
         title="Dataset template",
-        description="How a dataset is named; an empty part is left out, with the text before it. "
+        description="How a dataset is named; an empty part is left out, with what joins it to the others. "
         "It must hold `{stream}`, and no `__`.",
     ),
     th.Property(
@@ -296,7 +296,7 @@ SETTINGS = th.PropertiesList(
         th.CustomType({"type": ["object", "null"]}),
         title="Made-up values",
         description="`seed` and `locale` of the `fake` that expressions in `stream_maps` may use: "
-        "`fake.email()`. It needs the extra `[faker]`.",
+        "`fake.email()`. It needs the extra `[faker]` of the target, in `pip_url` of meltano.yml too.",
     ),
     th.Property(
         "stream_overrides",

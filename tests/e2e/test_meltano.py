@@ -266,6 +266,22 @@ def test_without_credentials_stub_rows_come_loudly_and_leave_no_bookmark(project
     assert project.states() == {}
 
 
+@pytest.mark.slow
+def test_the_night_of_the_readme_loads_and_prunes_in_production(
+    project: Project, acme: ShopifyServer
+) -> None:
+    line = next(line for line in (ROOT / "README.md").read_text().splitlines() if "schedule run" in line)
+    command = line.partition(".venv/bin/meltano ")[2].partition(" 2>&1")[0].split()
+    code, _, log = project.meltano(*command)
+    assert code != 0
+    assert "stub_data is 'never'" in log
+    code, _, log = project.meltano(*command, **shop(acme) | {"TENANT_ID": "acme"})
+    assert code == 0, log
+    assert project.rows("acme_shopify_orders")["id"].sort().to_list() == ids(acme)
+    assert list(project.states()) == ["prod:tap-shopify-to-target-lake-parquet:acme"]
+    assert "Removed 0 snapshots" in log
+
+
 def test_a_tenant_without_credentials_takes_no_other_shop(project: Project, acme: ShopifyServer) -> None:
     """Production takes no stub rows, and nobody the shop that the plain names mean."""
     code, _, log = project.meltano("--environment=prod", "run", "bolt", **shop(acme))
