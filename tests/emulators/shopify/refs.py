@@ -9,7 +9,7 @@ from random import Random
 SEED_START = datetime(2025, 3, 1, 8, tzinfo=UTC)
 SEED_CREATED_SECONDS = 300 * 86_400
 # Bulk edits by the merchant: many rows share the second of their last change, as they do in every real shop.
-BULK_EDITS = ("2026-01-05T09:30:00Z", "2026-01-12T16:00:00Z", "2026-01-20T07:15:42Z")
+BULK_EDITS: tuple[str, ...] = ("2026-01-05T09:30:00Z", "2026-01-12T16:00:00Z", "2026-01-20T07:15:42Z")
 
 
 @dataclass(frozen=True, slots=True)
