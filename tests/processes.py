@@ -80,21 +80,25 @@ class Forked:
         Raises:
             TimeoutError: it took longer than `PATIENCE`, and was killed.
         """
+        code, hung = self.ended(PATIENCE)
+        if hung:
+            raise TimeoutError(f"process {self.pid} hung")
+        return code
+
+    def ended(self, seconds: float) -> tuple[int, bool]:
+        """Waits for its end: the exit code, and whether it had to be killed because it took longer."""
         late = threading.Event()
 
         def kill() -> None:
             late.set()
             self.send_signal(signal.SIGKILL)
 
-        timer = threading.Timer(PATIENCE, kill)
+        timer = threading.Timer(seconds, kill)
         timer.start()
         try:
-            code = self.wait()
+            return self.wait(), late.is_set()
         finally:
             timer.cancel()
-        if late.is_set():
-            raise TimeoutError(f"process {self.pid} hung")
-        return code
 
 
 @functools.cache

@@ -117,7 +117,7 @@ def unite(frames: Sequence[pl.LazyFrame]) -> tuple[list[pl.LazyFrame], list[str]
             for name in schema
             if schema[name] != types[name]
         ]
-        if list(schema.items()) == list(types.items()):  # as ever: a query is the shorter for it
+        if list(schema.items()) == list(types.items()):  # nothing to cast: a query is the shorter for it
             united.append(frame)
             continue
         united.append(

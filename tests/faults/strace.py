@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from tests.faults.zygote import GO
-from tests.processes import PATIENCE, Forked, Zygote
+from tests.processes import PATIENCE, Zygote
 from tests.target.command import ENV, Ended
 
 CALLS = (
@@ -84,7 +84,7 @@ def run(
             with contextlib.suppress(ProcessLookupError):
                 forked.send_signal(stop[0])
         wrote.close()
-        ended, hangs = end(forked)
+        ended, hangs = forked.ended(HANGS)
     if tracer:
         try:
             tracer.communicate(timeout=HANGS)
@@ -119,21 +119,6 @@ def _heard(out: Path, lines: int | None) -> Iterator[BinaryIO]:
     reader.join()
 
 
-def end(forked: Forked) -> tuple[int, bool]:
-    """Waits for the end of a run: its exit code, and whether it had to be killed because it hung."""
-    late = threading.Event()
-
-    def kill() -> None:
-        late.set()
-        forked.send_signal(signal.SIGKILL)
-
-    timer = threading.Timer(HANGS, kill)
-    timer.start()
-    code = forked.wait()
-    timer.cancel()
-    return code, late.is_set()
-
-
 def die(zygote: Zygote, folder: Path, lines: Sequence[str], config: Path, *, env: Mapping[str, str]) -> Ended:
     """Runs the target on `lines`, and kills it when it has printed a STATE for each day, its input open."""
     out, err = folder / STDOUT, folder / STDERR
@@ -152,7 +137,7 @@ def die(zygote: Zygote, folder: Path, lines: Sequence[str], config: Path, *, env
         time.sleep(0.01)
     forked.send_signal(signal.SIGKILL)
     os.close(write)
-    return Ended(end(forked)[0], out.read_text(), err.read_text(errors="replace"))
+    return Ended(forked.ended(HANGS)[0], out.read_text(), err.read_text(errors="replace"))
 
 
 def _attach(pid: int, log: Path, inject: tuple[Point, str] | None) -> subprocess.Popen[bytes]:
