@@ -296,7 +296,7 @@ SETTINGS = th.PropertiesList(
         th.CustomType({"type": ["object", "null"]}),
         title="Made-up values",
         description="`seed` and `locale` of the `fake` that expressions in `stream_maps` may use: "
-        "`fake.email()`. It needs the extra `[faker]` of the target, in `pip_url` of meltano.yml too.",
+        "`fake.email()`. It needs the extra `[faker]` of the target.",
     ),
     th.Property(
         "stream_overrides",
