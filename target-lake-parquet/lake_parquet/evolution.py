@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lake_parquet.column_types import drift, some, type_name
 from lake_parquet.snapshots import Snapshot
-from lake_parquet.widen import json_columns, written
+from lake_parquet.widen import JSON, json_columns
 
 FIELD_ID = b"PARQUET:field_id"
 """Under this key of a field's metadata Arrow and Polars look for the id that Parquet is to store."""
@@ -44,22 +44,24 @@ def evolution(before: Snapshot | None, rows: pl.LazyFrame, run: Sequence[pl.Lazy
 
     `run` are the blocks that the run itself brought, none where its schema does not have the dataset.
     """
-    after = arrow_schema(rows)
-    old = before.schema if before else pa.schema([])
-    info = before.info if before else None
+    columns = rows.collect_schema()
+    texts = json_columns(columns)
+    if before is None:
+        ids, last = next_ids({}, 0, columns.names(), ())
+        return Evolution(arrow_schema(columns, ids), texts, ids, last, (), (), None)
+    old, info, after = before.schema, before.info, arrow_schema(columns)
     was_absent = info.absent if info else ()
     absent = was_absent
-    if run and before:
+    if run:
         absent = _without(old.names, {name for one in run for name in one.collect_schema()})
-    texts = json_columns(rows)
     vanished = _without(absent, was_absent)
     ids, last = next_ids(
         info.field_ids if info else {}, info.last_field_id if info else 0, after.names, _retyped(old, after)
     )
     changed = _text_kinds(info.json_columns if info else (), texts, old.names)
     parts = [drift(old, after), changed, f"vanished: {some(vanished)}" if vanished else None]
-    news = "; ".join(filter(None, parts)) if before else None
-    return Evolution(_with_ids(after, ids), texts, ids, last, absent, vanished, news or None)
+    news = "; ".join(filter(None, parts))
+    return Evolution(arrow_schema(columns, ids), texts, ids, last, absent, vanished, news or None)
 
 
 def next_ids(
@@ -79,18 +81,21 @@ def next_ids(
     return ids, last
 
 
-def arrow_schema(rows: pl.LazyFrame) -> pa.Schema:
-    """The columns as a file has them."""
-    return pa.schema([(name, _arrow_type(kind)) for name, kind in written(rows).collect_schema().items()])
+def arrow_schema(columns: Mapping[str, pl.DataType], ids: Mapping[str, int] | None = None) -> pa.Schema:
+    """The columns as a file has them, with their field ids."""
+    return pa.schema(
+        pa.field(
+            name,
+            _arrow_type(pl.String() if kind == JSON else kind),
+            metadata={FIELD_ID: str(ids[name])} if ids else None,
+        )
+        for name, kind in columns.items()
+    )
 
 
 @cache
 def _arrow_type(kind: pl.DataType) -> pa.DataType:
     return pl.Series(dtype=kind).to_arrow().type
-
-
-def _with_ids(schema: pa.Schema, ids: Mapping[str, int]) -> pa.Schema:
-    return pa.schema([field.with_metadata({FIELD_ID: str(ids[field.name])}) for field in schema])
 
 
 def _retyped(old: pa.Schema, new: pa.Schema) -> set[str]:

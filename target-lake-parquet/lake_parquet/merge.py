@@ -92,16 +92,22 @@ def merge_stream(previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame], rul
     touched = (marked if rule.keys else marked.clear()).collect(engine="streaming")
     doubled = 0
     if rule.keys and rule.replaces:
-        doubled = touched.height - touched.n_unique(list(rule.keys))
+        doubled = touched.height - _different(touched, rule.keys)
     if doubled:  # rarely: to find the last ones takes far longer than to count
         touched = touched.unique(list(rule.keys), keep="last", maintain_order=True)
         notes.append(note_of_doubled(doubled))
         rows = rows.join(touched.lazy().select(ROW), on=ROW, how="semi")
-    gone = touched.select(rule.keys) if rule.keys and rule.replaces else None
+    replaces = before is not None and rule.keys and rule.replaces
+    gone = touched.select(rule.keys) if replaces else None
     live_count = int(touched[LIVE].sum()) if rule.keys else height_of(rows.filter(is_live))
     merged = _combine(before, rows.filter(is_live), live_count, gone, touched, rule)
     same = same_columns(previous, merged.rows)
     return replace(merged, same_columns=same, notes=notes, doubled=doubled)
+
+
+def _different(rows: pl.DataFrame, keys: tuple[str, ...]) -> int:
+    """How many different keys rows have; of one column it is told without a query."""
+    return rows[keys[0]].n_unique() if len(keys) == 1 else rows.n_unique(list(keys))
 
 
 def note_of_doubled(count: int) -> str:
@@ -136,11 +142,12 @@ def merge_child(
     if stream.doubled or not touched[LIVE].all():
         live = touched.lazy().filter(pl.col(LIVE)).select(ROW)
         rows, height = rows.join(live, on=ROW, how="semi"), None
-    keys = [name for name in touched.columns if name not in (ROW, LIVE)]
-    gone = touched.select(pl.col(key).alias(parent) for key, parent in zip(keys, parents, strict=True))
-    replaced = gone if rule.replaces else None
+    gone = None
+    if before is not None and rule.replaces:
+        keys = [name for name in touched.columns if name not in (ROW, LIVE)]
+        gone = touched.select(pl.col(key).alias(parent) for key, parent in zip(keys, parents, strict=True))
     count = height_of(rows) if height is None else height
-    merged = _combine(before, rows, count, replaced, touched.clear(), rule)
+    merged = _combine(before, rows, count, gone, touched.clear(), rule)
     return replace(merged, same_columns=same_columns(previous, merged.rows), notes=notes)
 
 

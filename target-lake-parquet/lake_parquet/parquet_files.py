@@ -43,7 +43,7 @@ def write_parquet(
             compression_level=options.compression_level,
             row_group_size=options.row_group_rows,
             metadata=dict(metadata or {}),
-            arrow_schema=schema or arrow_schema(rows),
+            arrow_schema=schema or arrow_schema(rows.collect_schema()),
         )
     except OSError as error:
         raise LakeError(f"{path.name} cannot be written ({error}): the latest snapshot stays") from error

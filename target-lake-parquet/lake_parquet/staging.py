@@ -1,15 +1,17 @@
-"""A run's rows on disk before they are published: segments per dataset, in a folder that is the run's alone.
+"""A run's rows before they are published: segments per dataset, in a folder that is the run's alone.
 
-Rows wait here so that memory stays small whatever the input's size. Rows that a printed STATE rests on stand
-in the folder's journal, and stay until they are published, by this run or a later one.
+Rows wait here so that memory stays small whatever the input's size: on disk, but for small blocks that came
+last. Rows that a printed STATE rests on stand in the folder's journal, and stay until they are published, by
+this run or a later one.
 """
 
 import contextlib
 import os
 import shutil
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +29,36 @@ ROW = "\0row"
 
 No column of a stream can have its name: control characters do not stay in names.
 """
+
+
+SMALL = 2**19
+"""Bytes of a block that stays in memory: to write its file and read it again takes longer than to make it."""
+
+RECENT_BYTES = 16 * 2**20
+"""So many bytes of small blocks stay in memory, the last that came."""
+
+
+@dataclass(slots=True)
+class Segment:
+    """A block of rows, of `size` bytes: in memory, or in its file."""
+
+    path: Path
+    size: int
+    rows: pl.LazyFrame
+
+    def write(self) -> None:
+        """Moves the block from memory to disk, as Arrow IPC: Parquet's writer triples a long value.
+
+        Raises:
+            LakeError: the disk is full, or fails.
+        """
+        try:
+            self.rows.sink_ipc(self.path, compression="lz4")
+            self.size = self.path.stat().st_size
+        except (OSError, pl.exceptions.PolarsError) as error:
+            reason = str(error).splitlines()[0]
+            raise LakeError(f"staging cannot be written ({reason}): nothing was published") from error
+        self.rows = pl.scan_ipc(self.path)
 
 
 class StagedRows(Protocol):
@@ -52,7 +84,9 @@ class Staging:
         """
         self.folder = place_below(root, f"{paths.STAGING}/{run_id}")
         self.journal = Journal(run_id=run_id, tap=tap)
-        self._segments: dict[str, list[Path]] = {}
+        self._segments: dict[str, list[Segment]] = {}
+        self._recent: deque[Segment] = deque()
+        self._recent_bytes = 0
         self._heights: Counter[str] = Counter()
         self._durable: set[Path] = set()
         self._writing = threading.Lock()  # families are committed on several threads
@@ -68,24 +102,26 @@ class Staging:
         self._lock = lock
 
     def append(self, dataset: str, frame: pl.DataFrame) -> None:
-        """Keeps a block of rows of a dataset, as Arrow IPC: Parquet's writer triples a long value.
+        """Keeps a block of rows of a dataset: on disk, but for small ones that came last.
 
         Raises:
             LakeError: the disk is full, or fails.
         """
         segments = self._segments.setdefault(dataset, [])
         path = self.folder / f"{dataset}.{len(segments):06d}{SEGMENT}"
-        try:
-            frame.write_ipc(path, compression="lz4")
-        except (OSError, pl.exceptions.PolarsError) as error:
-            reason = str(error).splitlines()[0]
-            raise LakeError(f"staging cannot be written ({reason}): nothing was published") from error
-        segments.append(path)
+        segment = Segment(path, int(frame.estimated_size()), frame.lazy())
+        segments.append(segment)
         self._heights[dataset] += frame.height
+        if segment.size > SMALL:
+            segment.write()
+            return
+        self._recent.append(segment)
+        self._recent_bytes += segment.size
+        self._write_recent(RECENT_BYTES)
 
     def segments(self, dataset: str) -> list[pl.LazyFrame]:
         """The blocks of a dataset, in the order in which they came."""
-        return [pl.scan_ipc(path) for path in self._segments.get(dataset, [])]
+        return [segment.rows for segment in self._segments.get(dataset, [])]
 
     def height(self, dataset: str) -> int:
         """The rows of a dataset."""
@@ -93,7 +129,7 @@ class Staging:
 
     def size(self, dataset: str) -> int:
         """The bytes of a dataset's blocks."""
-        return sum(path.stat().st_size for path in self._segments.get(dataset, []))
+        return sum(segment.size for segment in self._segments.get(dataset, []))
 
     def scratch(self, name: str) -> Path:
         """A path for a file in the making, on the lake's own file system."""
@@ -106,8 +142,10 @@ class Staging:
         named now stay as they were.
 
         Raises:
+            LakeError: the disk is full, or fails.
             OSError: the disk fails; nothing may be printed.
         """
+        self._write_recent()  # of all: of streams that cannot be kept, a dead run leaves at least this
         staged = [self._staged(family, facts) for family, facts in families]
         fresh = {self.folder / name for one in staged for names in one.segments.values() for name in names}
         for path in sorted(fresh - self._durable):
@@ -118,9 +156,19 @@ class Staging:
             others = self.journal.without([one.dataset for one in staged])
             self._write(Journal(run_id=others.run_id, tap=others.tap, families=[*others.families, *staged]))
 
+    def _write_recent(self, most: int = 0) -> None:
+        """Writes what is in memory, the oldest first, until less than `most` bytes are left, or nothing."""
+        with self._writing:
+            while self._recent and self._recent_bytes >= most:
+                oldest = self._recent[0]
+                bytes_in_memory = oldest.size
+                oldest.write()
+                self._recent.popleft()  # not before: one that cannot be written must be tried again
+                self._recent_bytes -= bytes_in_memory
+
     def _staged(self, family: Family, facts: StreamFacts) -> StagedFamily:
         segments = {
-            member.dataset: [path.name for path in self._segments.get(member.dataset, [])]
+            member.dataset: [segment.path.name for segment in self._segments.get(member.dataset, [])]
             for member in family.members()
         }
         return StagedFamily(family=family, facts=facts, segments=segments)

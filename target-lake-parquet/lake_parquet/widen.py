@@ -5,7 +5,7 @@ no common type becomes a string, and what meets JSON text becomes JSON text. The
 `docs/lake-format.md`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import polars as pl
@@ -86,9 +86,9 @@ def _quoted(texts: pl.Series) -> pl.Series:
     return pl.Series(texts.name, encoded, dtype=JSON)
 
 
-def json_columns(rows: pl.LazyFrame) -> tuple[str, ...]:
+def json_columns(columns: Mapping[str, pl.DataType]) -> tuple[str, ...]:
     """The columns that hold JSON text."""
-    return tuple(name for name, dtype in rows.collect_schema().items() if dtype == JSON)
+    return tuple(name for name, dtype in columns.items() if dtype == JSON)
 
 
 def written(rows: pl.LazyFrame) -> pl.LazyFrame:
@@ -101,7 +101,11 @@ def unite(frames: Sequence[pl.LazyFrame]) -> tuple[list[pl.LazyFrame], list[str]
 
     A frame that lacks a column gets nulls.
     """
+    if len(frames) == 1:
+        return list(frames), []
     schemas = [dict(frame.collect_schema()) for frame in frames]
+    if all(list(schema.items()) == list(schemas[0].items()) for schema in schemas[1:]):
+        return list(frames), []  # as nearly always
     names = list(dict.fromkeys(name for schema in schemas for name in schema))
     types = {
         name: common_type(
@@ -117,9 +121,6 @@ def unite(frames: Sequence[pl.LazyFrame]) -> tuple[list[pl.LazyFrame], list[str]
             for name in schema
             if schema[name] != types[name]
         ]
-        if list(schema.items()) == list(types.items()):  # nothing to cast: a query is the shorter for it
-            united.append(frame)
-            continue
         united.append(
             frame.select(
                 cast_to(types[name], name, schema[name])

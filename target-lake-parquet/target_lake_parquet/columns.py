@@ -21,11 +21,11 @@ explains. The table of types:
 """
 
 import hashlib
-import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
+from unicodedata import category
 
 from lake_parquet.names import Names, Path, TableNames, alike
 from lake_parquet.paths import SEPARATOR, dataset_name
@@ -383,5 +383,7 @@ class Claimed:
 
 def _readable(part: str) -> str:
     """A path part as received, but for what no reader can name: nothing, control and half characters."""
-    name = "".join("_" if unicodedata.category(char) in UNNAMEABLE else char for char in part) or UNNAMED
+    plain = part.isascii() and part.isprintable()  # as nearly all are
+    name = part if plain else "".join("_" if category(char) in UNNAMEABLE else char for char in part)
+    name = name or UNNAMED
     return "_" + name[1:] if name == "*" or name.startswith("^") else name

@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from lake_parquet.staging import ROW
-from lake_parquet.widen import JSON
 from target_lake_parquet.columns import (
     MAX_DIGITS,
     PARENT,
@@ -57,6 +56,12 @@ NOTHING = "\0"
 
 # Every digit and point becomes 0, so that a run of them can be found by a plain search.
 _SHAPE = bytes(ord("0") if chr(byte) in "0123456789." else ord(" ") for byte in range(256))
+_ESCAPED = bytes([*range(0x20), *b'"\\\x7f'])
+"""What is not as it is in JSON text."""
+# taken from a series, for pyarrow's own way to make a scalar imports pandas where that is there: 0.3 s
+_QUOTE, _COMMA, _OPEN, _CLOSE, _NULL, _BETWEEN = (
+    pl.Series(['"', ",", "[", "]", "null", ""]).to_arrow().cast(pa.string())
+)
 _LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9][0-9.]{15}")
 _LARGE_EXPONENT = re.compile(rb'[eE]\+?[0-9]{2,}["\s,}\]]')
 _TINY_NUMBER = re.compile(rb"[:,\[\s]-?[0-9.]+[eE]-[0-9]{3}")
@@ -295,16 +300,21 @@ def _decode_table(
     decoded.frames[table.suffix] = frame
     for child in table.children:
         array = arrays[child.path]
-        parents = pl.Series(pc.list_parent_indices(array))
-        counts = pl.Series(pc.list_value_length(array)).fill_null(0).cast(pl.Int64)
-        starts = (counts.cum_sum() - counts).gather(parents)
-        positions = pl.int_range(len(parents), eager=True) - starts
+        parents = pc.list_parent_indices(array)
+        above = frame[[ROW, *table.keys]][pl.Series(parents)]
         lead_of_child = [
-            frame[ROW].gather(parents),
-            *(frame[key].gather(parents).alias(PARENT + key) for key in table.keys),
-            positions.alias(POSITION),
+            above[ROW],
+            *(above[key].alias(PARENT + key) for key in table.keys),
+            pl.Series(POSITION, _positions(array, parents)),
         ]
         _decode_table(child, array.flatten(), picked, lead_of_child, decoded)
+
+
+def _positions(lists: pa.ListArray, parents: pa.Int64Array) -> pa.Int64Array:
+    """Where each element stands in its list."""
+    counts = pc.list_value_length(lists).cast(pa.int64())
+    before = pc.subtract(pc.cumulative_sum(counts, skip_nulls=True), counts)
+    return pc.subtract(pa.arange(0, len(parents)), pc.take(before, parents))
 
 
 def _flatten(struct: pa.StructArray, path: tuple[str, ...], into: dict[tuple[str, ...], pa.Array]) -> None:
@@ -324,19 +334,26 @@ def _converted(column: Column, array: pa.Array) -> Converted:
         return convert_dates(array) if is_date else convert_timestamps(array, column.zone)
     if column.kind is Kind.NUMBER and pc.all(pc.is_finite(array)).as_py() is False:
         raise Unsure
-    series = pl.Series(array)
-    return Converted(_json_lists(series) if column.kind is Kind.JSON else series)
+    return Converted(_json_lists(array) if column.kind is Kind.JSON else pl.Series(array))
 
 
-def _json_lists(lists: pl.Series) -> pl.Series:
+def _json_lists(lists: pa.ListArray) -> pl.Series:
     """Lists of strings as JSON text. Strings that need escapes are left to the exact way."""
-    element = pl.element()
-    if lists.explode().str.contains(r'[\x00-\x1f"\\\x7f]').any():
+    texts = lists.values
+    characters = _characters(texts)
+    if len(characters.translate(None, _ESCAPED)) < len(characters):
         raise Unsure
-    quoted = pl.when(element.is_null()).then(pl.lit("null")).otherwise(pl.lit('"') + element + pl.lit('"'))
-    frame = lists.to_frame("lists").select(
-        pl.when(pl.col("lists").is_not_null())
-        .then(pl.lit("[") + pl.col("lists").list.eval(quoted).list.join(",") + pl.lit("]"))
-        .alias(lists.name)
-    )
-    return frame.to_series().cast(JSON)
+    quoted = pc.fill_null(pc.binary_join_element_wise(_QUOTE, texts, _QUOTE, _BETWEEN), _NULL)
+    joined = pc.binary_join(pa.ListArray.from_arrays(lists.offsets, quoted), _COMMA)
+    json = pc.binary_join_element_wise(_OPEN, joined, _CLOSE, _BETWEEN)
+    nulls = pa.nulls(len(lists), pa.string())
+    return pl.Series(pc.if_else(lists.is_valid(), json, nulls).cast(pa.binary()))
+
+
+def _characters(texts: pa.StringArray) -> bytes:
+    """The characters of strings, one after the other."""
+    if not len(texts):
+        return b""
+    _, offsets, characters = texts.buffers()
+    bounds = pa.Array.from_buffers(pa.int32(), texts.offset + len(texts) + 1, [None, offsets])
+    return bytes(characters or b"")[bounds[texts.offset].as_py() : bounds[-1].as_py()]

@@ -38,6 +38,8 @@ class Shape:
 
 
 ANYTHING = Shape(types=frozenset())
+REFERRING = ("$ref", "anyOf", "oneOf", "allOf")
+"""Keywords by which a schema says what others say."""
 
 
 def shape_of(schema: object) -> Shape:
@@ -63,9 +65,11 @@ class _Reader:
         self.left -= 1
         if self.left < 0:
             raise ValueError(f"the SCHEMA has more than {MAX_PARTS:,} parts: leave fields out at the tap")
-        if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
+        if not isinstance(schema, dict) or depth > MAX_DEPTH:
             return ANYTHING
         shape = self._own_shape(schema, depth, refs)
+        if schema.keys().isdisjoint(REFERRING):
+            return shape
         ref = schema.get("$ref")
         if ref is not None and ref not in refs:
             shape = _both(shape, self.shape_of(_resolve(ref, self.root), depth + 1, (*refs, ref)))
@@ -88,9 +92,9 @@ class _Reader:
             formats=frozenset([schema["format"]]) if isinstance(schema.get("format"), str) else frozenset(),
             properties={
                 name: self.shape_of(sub, depth + 1, refs)
-                for name, sub in (properties.items() if isinstance(properties, Mapping) else ())
+                for name, sub in (properties.items() if isinstance(properties, dict) else ())
             },
-            items=self.shape_of(items, depth + 1, refs) if isinstance(items, Mapping) else None,
+            items=self.shape_of(items, depth + 1, refs) if isinstance(items, dict) else None,
             multiple_of=_decimal(schema.get("multipleOf")),
             minimum=_bound(schema, "minimum", "exclusiveMinimum", 1),
             maximum=_bound(schema, "maximum", "exclusiveMaximum", -1),
@@ -101,9 +105,9 @@ class _Reader:
 
 def _types_by_example(schema: Mapping[str, Any]) -> Iterator[str]:
     """What a schema without `type` still gives away: properties, items, const, enum."""
-    if isinstance(schema.get("properties"), Mapping) and schema["properties"]:
+    if isinstance(schema.get("properties"), dict) and schema["properties"]:
         yield "object"
-    elif isinstance(schema.get("items"), Mapping):
+    elif isinstance(schema.get("items"), dict):
         yield "array"
     enum = schema.get("enum")
     examples = enum if isinstance(enum, list) else []
@@ -177,7 +181,7 @@ def _first(left: T | None, right: T | None) -> T | None:
 
 def _is_nothing(schema: object) -> bool:
     """Tells whether a branch allows no value but null."""
-    return schema is False or (isinstance(schema, Mapping) and schema.get("type") in ("null", ["null"]))
+    return schema is False or (isinstance(schema, dict) and schema.get("type") in ("null", ["null"]))
 
 
 def _list(value: object) -> list[Any]:
@@ -191,7 +195,7 @@ def _resolve(ref: object, root: object) -> object | None:
     node = root
     for part in unquote(ref).split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(node, Mapping) and key in node:
+        if isinstance(node, dict) and key in node:
             node = node[key]
         elif isinstance(node, list) and key.isdecimal() and int(key) < len(node):
             node = node[int(key)]
@@ -207,7 +211,7 @@ def _bound(schema: Mapping[str, Any], plain: str, exclusive: str, inward: int) -
 
 
 def _decimal(value: object) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+    if value is None or isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return None
     try:
         number = Decimal(repr(value) if isinstance(value, float) else value)

@@ -49,7 +49,7 @@ from target_lake_parquet.stream import Stream, new_stream
 from target_lake_parquet.summary import lake_sentence, log_summary, print_table, sentence
 from target_lake_parquet.workers import Workers
 
-WAITING_BYTES = 64 * 2**20
+WAITING_BYTES = 48 * 2**20
 """Records of all streams together that may wait for their blocks to fill."""
 
 IDLE_BYTES = 16 * 2**20

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -227,3 +228,21 @@ def test_a_pipe_is_widened_and_a_file_is_read_as_it_is(tmp_path: Path) -> None:
         assert fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) == 2**20
     with (tmp_path / "in.jsonl").open("wb+") as file:
         _widen(file)
+
+
+def test_a_run_does_not_import_pandas_which_pyarrow_looks_for(place: Place) -> None:
+    """Where it is installed it takes half a second to import, and nothing here asks for it."""
+    fields = {"id": KEY, "at": MOMENT, "tags": {"type": "array", "items": STRING}, "lines": LINES}
+    row = record("orders", id=1, at=NOON.isoformat(), tags=["a", None], lines=[{"sku": "x"}])
+    code = (
+        "import atexit, sys; from target_lake_parquet.__main__ import main; "
+        "atexit.register(lambda: print('pandas' in sys.modules)); main()"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "--config", place.configured()],
+        input=f"{schema('orders', fields)}\n{row}\n".encode(),
+        capture_output=True,
+        check=True,
+    )
+    assert ended.stdout.splitlines() == [b"False"]
+    assert place.rows("orders")[0]["tags"] == '["a",null]'
