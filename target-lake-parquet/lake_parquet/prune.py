@@ -38,6 +38,8 @@ class Policy:
     def keeps(self, names: Sequence[str], now: datetime) -> set[str]:
         """The names (in order) that are kept."""
         kept = set(names[-max(1, self.keep_last) :])
+        if len(kept) == len(names):
+            return kept
         newest_of_day = {paths.snapshot_moment(name).date(): name for name in names}
         first_day = now.date() - timedelta(days=self.keep_daily - 1)
         return kept | {name for day, name in newest_of_day.items() if self.keep_daily and day >= first_day}
