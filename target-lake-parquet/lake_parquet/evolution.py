@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from lake_parquet.column_types import drift, some, type_name
 from lake_parquet.snapshots import Snapshot
-from lake_parquet.widen import JSON, json_columns
+from lake_parquet.widen import json_columns, stored
 
 FIELD_ID = b"PARQUET:field_id"
 """Under this key of a field's metadata Arrow and Polars look for the id that Parquet is to store."""
@@ -82,11 +82,11 @@ def next_ids(
 
 
 def arrow_schema(columns: Mapping[str, pl.DataType], ids: Mapping[str, int] | None = None) -> pa.Schema:
-    """The columns as a file has them, with their field ids."""
+    """The columns as a file has them, with their field ids where `ids` gives them."""
     return pa.schema(
         pa.field(
             name,
-            _arrow_type(pl.String() if kind == JSON else kind),
+            _arrow_type(stored(kind)),
             metadata={FIELD_ID: str(ids[name])} if ids else None,
         )
         for name, kind in columns.items()

@@ -31,8 +31,8 @@ No column of a stream can have its name: control characters do not stay in names
 """
 
 
-SMALL = 2**19
-"""Bytes of a block that stays in memory: to write its file and read it again takes longer than to make it."""
+SMALL_BLOCK = 2**19
+"""Bytes of a block that stays in memory: its file, written and read, costs half of its decoding or more."""
 
 RECENT_BYTES = 16 * 2**20
 """So many bytes of small blocks stay in memory, the last that came."""
@@ -57,7 +57,10 @@ class Segment:
             self.size = self.path.stat().st_size
         except (OSError, pl.exceptions.PolarsError) as error:
             reason = str(error).splitlines()[0]
-            raise LakeError(f"staging cannot be written ({reason}): nothing was published") from error
+            raise LakeError(
+                f"{self.path.name} cannot be written to staging ({reason}): "
+                "mend the lake's disk and run again"
+            ) from error
         self.rows = pl.scan_ipc(self.path)
 
 
@@ -110,13 +113,13 @@ class Staging:
         segments = self._segments.setdefault(dataset, [])
         path = self.folder / f"{dataset}.{len(segments):06d}{SEGMENT}"
         segment = Segment(path, int(frame.estimated_size()), frame.lazy())
+        if segment.size > SMALL_BLOCK:
+            segment.write()  # before it counts: no journal may name a file that is cut short
+        else:
+            self._recent.append(segment)
+            self._recent_bytes += segment.size
         segments.append(segment)
         self._heights[dataset] += frame.height
-        if segment.size > SMALL:
-            segment.write()
-            return
-        self._recent.append(segment)
-        self._recent_bytes += segment.size
         self._write_recent(RECENT_BYTES)
 
     def segments(self, dataset: str) -> list[pl.LazyFrame]:

@@ -91,6 +91,11 @@ def json_columns(columns: Mapping[str, pl.DataType]) -> tuple[str, ...]:
     return tuple(name for name, dtype in columns.items() if dtype == JSON)
 
 
+def stored(dtype: pl.DataType) -> pl.DataType:
+    """A column's type as a file holds it."""
+    return pl.String() if dtype == JSON else dtype
+
+
 def written(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Rows as a file holds them: JSON text as strings."""
     return rows.with_columns(cs.binary().cast(pl.String()))
@@ -101,8 +106,6 @@ def unite(frames: Sequence[pl.LazyFrame]) -> tuple[list[pl.LazyFrame], list[str]
 
     A frame that lacks a column gets nulls.
     """
-    if len(frames) == 1:
-        return list(frames), []
     schemas = [dict(frame.collect_schema()) for frame in frames]
     if all(list(schema.items()) == list(schemas[0].items()) for schema in schemas[1:]):
         return list(frames), []  # as nearly always

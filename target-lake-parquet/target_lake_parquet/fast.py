@@ -58,7 +58,7 @@ NOTHING = "\0"
 _SHAPE = bytes(ord("0") if chr(byte) in "0123456789." else ord(" ") for byte in range(256))
 _ESCAPED = bytes([*range(0x20), *b'"\\\x7f'])
 """What is not as it is in JSON text."""
-# taken from a series, for pyarrow's own way to make a scalar imports pandas where that is there: 0.3 s
+# taken from a series, for pyarrow's own way to make a scalar imports pandas where it is installed
 _QUOTE, _COMMA, _OPEN, _CLOSE, _NULL, _BETWEEN = (
     pl.Series(['"', ",", "[", "]", "null", ""]).to_arrow().cast(pa.string())
 )

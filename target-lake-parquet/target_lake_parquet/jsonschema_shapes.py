@@ -38,8 +38,6 @@ class Shape:
 
 
 ANYTHING = Shape(types=frozenset())
-REFERRING = ("$ref", "anyOf", "oneOf", "allOf")
-"""Keywords by which a schema says what others say."""
 
 
 def shape_of(schema: object) -> Shape:
@@ -68,8 +66,6 @@ class _Reader:
         if not isinstance(schema, dict) or depth > MAX_DEPTH:
             return ANYTHING
         shape = self._own_shape(schema, depth, refs)
-        if schema.keys().isdisjoint(REFERRING):
-            return shape
         ref = schema.get("$ref")
         if ref is not None and ref not in refs:
             shape = _both(shape, self.shape_of(_resolve(ref, self.root), depth + 1, (*refs, ref)))

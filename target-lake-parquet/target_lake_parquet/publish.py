@@ -1,4 +1,4 @@
-"""Streams in, what became of each out, in their order: small ones four at a time, a large one alone.
+"""Streams in, what became of each out, in their order: small ones beside each other, a large one alone.
 
 A commit waits for the disk and for short queries more than it computes; fifty small ones take half the time
 beside each other. Large ones have the memory for themselves.
@@ -13,7 +13,7 @@ from lake_parquet.runs import DatasetSummary
 from lake_parquet.store import TurnTaken
 
 AT_ONCE = 4
-"""Streams that are committed at a time."""
+"""Small streams that are committed at a time."""
 
 Summaries = list[DatasetSummary]
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from tests.lake.writer import Writer
 @pytest.fixture(autouse=True)
 def _on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks of a few rows go to disk, as large ones do; the target's tests leave them in memory."""
-    monkeypatch.setattr(staging, "SMALL", -1)
+    monkeypatch.setattr(staging, "SMALL_BLOCK", -1)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ ROW_BYTES = 16
 @pytest.fixture
 def waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Staging:
     """Blocks of up to four rows are small, and ten rows are what stays in memory."""
-    monkeypatch.setattr(staging, "SMALL", 4 * ROW_BYTES)
+    monkeypatch.setattr(staging, "SMALL_BLOCK", 4 * ROW_BYTES)
     monkeypatch.setattr(staging, "RECENT_BYTES", 10 * ROW_BYTES + 1)
     return Staging(tmp_path, "run")
 
@@ -65,6 +65,20 @@ def test_a_large_block_goes_to_disk_and_the_order_stays(waiting: Staging) -> Non
     assert ids(waiting, "a") == [[1], [2, 3, 4, 5, 6], [7]]
 
 
+def test_a_large_block_that_cannot_be_written_does_not_count(waiting: Staging) -> None:
+    waiting.append("a", block(1))
+    in_the_way = waiting.folder / "a.000001.segment"
+    in_the_way.mkdir()
+    with pytest.raises(LakeError, match="cannot be written to staging"):
+        waiting.append("a", block(2, 3, 4, 5, 6))
+    in_the_way.rmdir()
+    keep(waiting)
+    journal = read_journal(waiting.folder)
+    assert journal is not None
+    assert journal.families[0].segments == {"a": ["a.000000.segment"]}
+    assert (ids(waiting, "a"), waiting.height("a")) == ([[1]], 1)
+
+
 def test_all_is_in_files_before_a_journal_names_it(waiting: Staging) -> None:
     waiting.append("a", block())
     waiting.append("b", block(1))
@@ -86,7 +100,7 @@ def test_a_block_that_cannot_be_written_is_named_by_no_journal_until_it_is(waiti
     in_the_way = waiting.folder / "a.000000.segment"
     in_the_way.mkdir()
     for dataset in ("a", "b"):
-        with pytest.raises(LakeError, match="staging cannot be written"):
+        with pytest.raises(LakeError, match="mend the lake's disk and run again"):
             keep(waiting, dataset)
     assert read_journal(waiting.folder) is None
     in_the_way.rmdir()

@@ -234,7 +234,7 @@ def test_what_a_killed_run_left_in_the_workplace_comes_to_the_bucket_and_leaves_
     store.prepare()
     run = paths.run_id(datetime.now(UTC), "0000aa")
     staging = Staging(store.workplace, run)
-    monkeypatch.setattr("lake_parquet.staging.SMALL", -1)  # as large blocks do, it goes to disk
+    monkeypatch.setattr("lake_parquet.staging.SMALL_BLOCK", -1)  # as large blocks do, it goes to disk
     staging.append("orders", frame([{"id": 1}], {"id": pl.Int64}))
     Quarantine(store, run).append("orders", [quarantined(7, [Problem("id", "is odd")], b'{"id": "x"}')])
     assert staging._lock is not None

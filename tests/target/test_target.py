@@ -231,7 +231,7 @@ def test_a_pipe_is_widened_and_a_file_is_read_as_it_is(tmp_path: Path) -> None:
 
 
 def test_a_run_does_not_import_pandas_which_pyarrow_looks_for(place: Place) -> None:
-    """Where it is installed it takes half a second to import, and nothing here asks for it."""
+    """Where it is installed it takes a third of a second to import, and nothing here asks for it."""
     fields = {"id": KEY, "at": MOMENT, "tags": {"type": "array", "items": STRING}, "lines": LINES}
     row = record("orders", id=1, at=NOON.isoformat(), tags=["a", None], lines=[{"sku": "x"}])
     code = (
