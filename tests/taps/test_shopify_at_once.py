@@ -23,12 +23,13 @@ class Watch:
     """Counts the requests that a shop works on, and makes it slow."""
 
     def __init__(self, shop: ShopifyServer) -> None:
-        self.now = self.most = 0
+        self.asked = self.now = self.most = 0
         self.lock = threading.Lock()
         shop.watch = self.see
 
     def see(self, stage: str) -> None:
         with self.lock:
+            self.asked += stage == "asked"
             self.now += 1 if stage == "asked" else -1
             self.most = max(self.most, self.now)
         if stage == "asked":
@@ -107,10 +108,11 @@ def test_a_bucket_that_runs_empty_meanwhile_throttles_nobody(large: ShopifyServe
 
 def test_an_error_in_one_place_ends_the_read_and_the_others_are_waited_for(large: ShopifyServer) -> None:
     watch = Watch(large)
+    large.faults.add(Fault.slow(2), nth=8, root="orders")
     large.faults.add(Fault.status(403), nth=9, root="orders")
 
     with pytest.raises(Exception, match="orders of "):
         read(settings(large, 6), streams=("orders",))
 
-    assert watch.now == 0
+    assert watch.asked == len(large.requests)  # these are noted before the answer is sent
     assert watch.most > 2
