@@ -34,7 +34,7 @@ No column of a stream can have its name: control characters do not stay in names
 SMALL_BLOCK = 2**19
 """Bytes of a block that stays in memory: its file, written and read, costs half of its decoding or more."""
 
-RECENT_BYTES = 16 * 2**20
+RECENT_BYTES = 48 * 2**20
 """So many bytes of small blocks stay in memory, the last that came."""
 
 

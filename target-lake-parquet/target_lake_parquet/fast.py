@@ -38,9 +38,6 @@ from target_lake_parquet.values import TINY, convert
 PARSE_BYTES = LONG_LINE
 """pyarrow reads a block in such parts; a line longer than one goes the exact way."""
 
-_POOL = pa.system_memory_pool()
-"""pyarrow's own pool keeps what it was given: 40 MB more at the peak, for no speed."""
-
 _PLAIN: Mapping[Kind, pa.DataType] = {
     Kind.STRING: pa.string(),
     Kind.INTEGER: pa.int64(),
@@ -144,9 +141,7 @@ def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | Non
     read = pj.ReadOptions(use_threads=False, block_size=PARSE_BYTES)
     try:
         picked = plan.picker.pick(block) if plan.picker else Picked()
-        parsed = pj.read_json(
-            pa.BufferReader(block), read_options=read, parse_options=plan.options, memory_pool=_POOL
-        )
+        parsed = pj.read_json(pa.BufferReader(block), read_options=read, parse_options=plan.options)
     except (Refused, pa.ArrowException, UnicodeDecodeError):
         return None
     record = parsed["record"].combine_chunks()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from target_lake_parquet.caps import TooDeepError
-from target_lake_parquet.heads import count_lines
+from target_lake_parquet.heads import by_stream, count_lines
 from target_lake_parquet.messages import (
     CHUNK_BYTES,
     SHORT_RUN,
@@ -314,3 +314,12 @@ def test_a_line_at_the_limit_is_taken() -> None:
     assert read(line, limit=len(line)) != []
     with pytest.raises(BadLine):
         read(line, limit=len(line) - 1)
+
+
+@given(st.lists(st.binary(max_size=200).map(lambda line: line.replace(b"\n", b"-")), min_size=1))
+def test_lines_of_any_length_are_told_apart(lines: list[bytes]) -> None:
+    chunk = b"".join(line + b"\n" for line in lines)
+
+    found = [(block, numbers.to_list()) for _, block, numbers in by_stream(chunk, 1)]
+
+    assert found == [(line + b"\n", [number]) for number, line in enumerate(lines, 1)]
