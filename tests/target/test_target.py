@@ -230,13 +230,13 @@ def test_a_pipe_is_widened_and_a_file_is_read_as_it_is(tmp_path: Path) -> None:
         _widen(file)
 
 
-def test_a_run_does_not_import_pandas_which_pyarrow_looks_for(place: Place) -> None:
-    """Where it is installed it takes a third of a second to import, and nothing here asks for it."""
+def told_at_exit(place: Place, expression: str) -> str:
+    """What an expression is when a run that decoded a record ends."""
     fields = {"id": KEY, "at": MOMENT, "tags": {"type": "array", "items": STRING}, "lines": LINES}
     row = record("orders", id=1, at=NOON.isoformat(), tags=["a", None], lines=[{"sku": "x"}])
     code = (
-        "import atexit, sys; from target_lake_parquet.__main__ import main; "
-        "atexit.register(lambda: print('pandas' in sys.modules)); main()"
+        "import atexit, sys; import pyarrow as pa; from target_lake_parquet.__main__ import main; "
+        f"atexit.register(lambda: print({expression})); main()"
     )
     ended = subprocess.run(
         [sys.executable, "-c", code, "--config", place.configured()],
@@ -244,5 +244,15 @@ def test_a_run_does_not_import_pandas_which_pyarrow_looks_for(place: Place) -> N
         capture_output=True,
         check=True,
     )
-    assert ended.stdout.splitlines() == [b"False"]
     assert place.rows("orders")[0]["tags"] == '["a",null]'
+    return ended.stdout.decode().strip()
+
+
+def test_a_run_does_not_import_pandas_which_pyarrow_looks_for(place: Place) -> None:
+    """Where it is installed it takes a third of a second to import, and nothing here asks for it."""
+    assert told_at_exit(place, "'pandas' in sys.modules") == "False"
+
+
+def test_arrow_gives_its_memory_back_to_the_system(place: Place) -> None:
+    """Its own pool would keep it: small blocks have that room."""
+    assert told_at_exit(place, "pa.default_memory_pool().backend_name") == "system"
