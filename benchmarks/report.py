@@ -212,7 +212,7 @@ def _peer_versions(figures: Figures) -> str:
     for tool in TOOLS:
         if not tool.requires:
             continue
-        names = {re.split(r"[\[=]", one)[0] for one in tool.requires} | {"pyarrow", "singer-python"}
+        names = {re.split(r"[\[= ]", one)[0] for one in tool.requires} | {"pyarrow", "singer-python"}
         found = [line for line in figures.versions.get(tool.key, "").split() if line.split("==")[0] in names]
         lines.append(f"- {tool.title}: {', '.join(found) or figures.why(tool.key)}")
     return "\n".join(lines)

@@ -4,6 +4,7 @@ make bench                                        all of it, at full size, with 
 make bench ARGS="--scale 0.1 --no-peers"          a tenth of it, ours and the raw limit alone
 python -m benchmarks.run --write-docs             the same, and writes docs/benchmarks.md
 python -m benchmarks.run --only interleaved dlt   these rows, with what they are compared with
+python -m benchmarks.run --checkout parquet=DIR   a peer from its source, where its host is out of reach
 """
 
 import argparse
@@ -37,7 +38,7 @@ class Bench:
                 self.figures.missing[tool.key] = "not run"
                 continue
             try:
-                self.places[tool.key] = tools.install(tool, HOME)
+                self.places[tool.key] = tools.install(tool, HOME, options.checkouts.get(tool.key))
                 if tool.requires:
                     self.figures.versions[tool.key] = tools.versions(self.places[tool.key])
             except ValueError as error:
@@ -171,6 +172,15 @@ def tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
+def _checkout(text: str) -> tuple[str, Path]:
+    """A peer's key, and the folder that it is installed from."""
+    key, _, folder = text.partition("=")
+    installed = [tool.key for tool in tools.PEERS if tool.requires]
+    if key not in installed or not folder or not Path(folder).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(installed)}, '=', and a folder")
+    return key, Path(folder)
+
+
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -181,8 +191,18 @@ def parsed() -> argparse.Namespace:
     rows = [*KEYS, *(f"memory:{load.key}" for load in cases.LOADS)]
     parser.add_argument("--only", nargs="+", choices=rows, metavar="ROW", help=f"of {', '.join(rows)}")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument(
+        "--checkout",
+        dest="checkouts",
+        action="append",
+        default=[],
+        type=_checkout,
+        metavar="PEER=FOLDER",
+        help="install this peer from a folder with its source",
+    )
     parser.add_argument("--write-docs", action="store_true", help="write docs/benchmarks.md")
     options = parser.parse_args()
+    options.checkouts = dict(options.checkouts)
     if options.write_docs and (options.only or not options.peers):
         parser.error("--write-docs wants every row: leave --only and --no-peers out")
     if options.scale <= 0 or options.rounds < 1:

@@ -63,7 +63,7 @@ def _jsonl(place: Path, folder: Path, _kind: str) -> Command:
 
 
 def _parquet(place: Path, folder: Path, _kind: str) -> Command:
-    return [place / "target-parquet", "-c", config(folder, destination_path=str(folder))]
+    return [place / "target-parquet", "--config", config(folder, destination_path=str(folder))]
 
 
 def _sdk(*, validated: bool) -> Callable[[Path, Path, str], Command]:
@@ -75,6 +75,8 @@ def _sdk(*, validated: bool) -> Callable[[Path, Path, str], Command]:
 
 
 SLOW = {"orders": 0.2, "narrow": 0.1}
+AUTOMATTIC = "8bfbb1796e71d52863f821f5c1445525a6cea3d5"
+"""target-parquet 1.1.2: its last commit, of June 2025."""
 
 TARGET = Tool(
     "ours",
@@ -133,9 +135,10 @@ PEERS = (
     Tool(
         "parquet",
         "target-parquet",
-        "the package of that name on PyPI; Automattic's, which the SDK's users run, is not there",
+        "validates, flattens, keeps arrays as text; a file written anew with each batch; no keys; state; "
+        "not synced; Automattic's, from its repository: PyPI has another of that name",
         _parquet,
-        requires=("target-parquet==0.0.1",),
+        requires=(f"target-parquet @ git+https://github.com/Automattic/target-parquet@{AUTOMATTIC}",),
         share=SLOW,
         least=15,
     ),
@@ -143,8 +146,10 @@ PEERS = (
 TOOLS = (TARGET, RAW, *PEERS)
 
 
-def install(tool: Tool, root: Path) -> Path:
+def install(tool: Tool, root: Path, checkout: Path | None = None) -> Path:
     """Makes the environment of a peer, once a set of versions; returns where its commands stand.
+
+    `checkout` is a folder with the peer's source, for machines that cannot reach where it is published.
 
     Raises:
         ValueError: it cannot be installed; the message says why.
@@ -153,19 +158,20 @@ def install(tool: Tool, root: Path) -> Path:
         return BIN
     place = root / tool.key
     stamp = place / ".installed"
-    wanted = "\n".join(tool.requires)
+    requires = (str(checkout.resolve()),) if checkout else tool.requires
+    wanted = "\n".join(requires)
     if stamp.is_file() and stamp.read_text() == wanted:
         return place / "bin"
     shutil.rmtree(place, ignore_errors=True)
     _uv("venv", "--python", sys.executable, place)
-    _uv("pip", "install", "--python", place / "bin" / "python", *tool.requires)
+    _uv("pip", "install", "--python", place / "bin" / "python", *requires)
     stamp.write_text(wanted)
     return place / "bin"
 
 
 def versions(place: Path) -> str:
     """What an environment holds, as `name==version` lines."""
-    return _uv("pip", "freeze", "--python", place / "python")
+    return _uv("pip", "list", "--format", "freeze", "--python", place / "python")
 
 
 def output(*command: str | Path) -> str:

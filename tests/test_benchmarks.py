@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,22 @@ def test_writing_the_page_anew_keeps_what_was_measured_of_tap_shopify() -> None:
 
 def test_peers_are_pinned() -> None:
     wanted = [one for tool in tools.PEERS for one in tool.requires]
-    assert [one for one in wanted if not re.fullmatch(r"[a-z-]+(\[[a-z,]+\])?==[0-9.]+", one)] == []
+    pinned = r"[a-z-]+(\[[a-z,]+\])?(==[0-9.]+| @ git\+https://[^@]+@[0-9a-f]{40})"
+    assert [one for one in wanted if not re.fullmatch(pinned, one)] == []
+
+
+@pytest.mark.parametrize("wrong", ["parquet", "parquet=/no/such/folder", "sdk=benchmarks", "=benchmarks"])
+def test_a_peer_s_checkout_is_a_folder_of_a_peer_that_is_installed(wrong: str) -> None:
+    command = [sys.executable, "-m", "benchmarks.run", "--checkout", wrong]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    said = f"argument --checkout: '{wrong}' is not one of dlt, duckdb, jsonl, parquet, '=', and a folder"
+    assert (done.returncode, said in done.stderr) == (2, True)
+
+
+def test_the_versions_of_an_environment_are_told_one_a_line_and_no_folder_with_them() -> None:
+    told = tools.versions(tools.BIN).splitlines()
+    assert [one for one in told if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", one)] == []
+    assert f"polars=={version('polars')}" in told
 
 
 def test_a_cost_is_the_command_s_own(tmp_path: Path) -> None:
