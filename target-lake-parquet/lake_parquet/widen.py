@@ -74,9 +74,15 @@ def cast_to(dtype: pl.DataType, column: str, own: pl.DataType) -> pl.Expr:
 
 
 def _cast(source: pl.Expr, own: pl.DataType, dtype: pl.DataType, *, strict: bool = True) -> pl.Expr:
-    """Casts a column; a float and a decimal by their text: as numbers they differ far behind the point."""
-    if {type(own), type(dtype)} == {pl.Float64, pl.Decimal}:
+    """Casts a column; a float and another number by their text: as numbers they differ far behind the point.
+
+    So does an integer past 2**53 that is a float64: what that writes later has other digits at its end.
+    """
+    kinds = {type(own), type(dtype)}
+    if kinds == {pl.Float64, pl.Decimal}:
         source = source.cast(pl.String())
+    elif own == pl.Float64() and dtype == pl.Int64():
+        source = source.cast(pl.String()).cast(pl.Decimal(MAX_DIGITS, 0), strict=strict)
     return source.cast(dtype, strict=strict)
 
 

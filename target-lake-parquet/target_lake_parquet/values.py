@@ -64,11 +64,23 @@ def parse_number(text: str) -> float | Decimal:
 
 
 def is_float_exact(number: Decimal) -> bool:
-    """Tells whether a float64 holds `number`: as its exact value, or as its shortest text."""
+    """Tells whether a float64 holds `number` so that it stays the same wherever the column widens to later.
+
+    That is the shortest text of the float. A fraction of more digits than a decimal has may also be the float
+    itself, written out to the end: so some taps print 17.17.
+    """
     as_float = float(number)
     if as_float in (float("inf"), float("-inf")):
         return False
-    return Decimal(as_float) == number or Decimal(repr(as_float)) == number
+    if Decimal(repr(as_float)) == number:
+        return True
+    is_written_out = len(_figures(number)) > MAX_DIGITS and number != number.to_integral_value()
+    return is_written_out and Decimal(as_float) == number
+
+
+def _figures(number: Decimal) -> str:
+    """The digits of a number, without zeros at their end."""
+    return "".join(map(str, number.as_tuple().digits)).rstrip("0")
 
 
 def _kinds(values: Sequence[Any]) -> set[type]:
@@ -160,9 +172,7 @@ def _shortest(value: float | Decimal) -> Decimal:
 def _fits_float(value: Any) -> bool:  # noqa: ANN401 - None, int, float or Decimal
     if isinstance(value, Decimal):
         return is_float_exact(value)
-    if isinstance(value, int) and not -EXACT_INT <= value <= EXACT_INT:
-        return abs(value) < 10**308 and int(float(value)) == value
-    return True
+    return not isinstance(value, int) or -EXACT_INT <= value <= EXACT_INT or is_float_exact(Decimal(value))
 
 
 def _convert_decimal(values: Sequence[Any], column: Column) -> Converted:
@@ -197,10 +207,8 @@ def _decimals(values: Sequence[Decimal | None], scale: int) -> pl.Series:
     digits, needed = 0, scale
     for value in values:
         if value:
-            figures = "".join(map(str, value.as_tuple().digits))
-            exponent = int(value.as_tuple().exponent) + len(figures) - len(figures.rstrip("0"))
-            needed = max(needed, -exponent)
-            digits = max(digits, value.adjusted() + 1)
+            whole = value.adjusted() + 1
+            digits, needed = max(digits, whole), max(needed, len(_figures(value)) - whole)
     if digits + needed <= MAX_DIGITS:
         step = Decimal(1).scaleb(-needed)
         fitted = [None if value is None else value.quantize(step, context=_roomy) for value in values]

@@ -22,6 +22,20 @@ CASES: list[tuple[str, Column, Column, Any, list[Any]]] = [
     ("int and float", (pl.Int64, [1]), (pl.Float64, [0.5]), pl.Float64, [1.0, 0.5]),
     ("int that a float cannot hold", (pl.Int64, [BIG]), (pl.Float64, [0.5]), pl.String, [str(BIG), "0.5"]),
     (
+        "int that a float would write with other digits",
+        (pl.Int64, [55973690659141632]),
+        (pl.Float64, [0.5]),
+        pl.String,
+        ["55973690659141632", "0.5"],
+    ),
+    (
+        "int past 2**53 that a float writes as it is",
+        (pl.Int64, [10**17]),
+        (pl.Float64, [0.5]),
+        pl.Float64,
+        [1e17, 0.5],
+    ),
+    (
         "greatest int and float",
         (pl.Int64, [2**63 - 1]),
         (pl.Float64, [0.5]),
