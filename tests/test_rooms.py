@@ -19,7 +19,6 @@ LAKE = {room for room in ROOMS if room.startswith("lake_parquet.")}
 
 MAX_MODULE_LINES, MAX_FUNCTION_LINES = 400, 50
 LONG_MODULES: dict[str, str] = {
-    "target_lake_parquet.settings": "a table: a row for each setting",
     "tap_shopify.streams": "a table: a few lines for each of 57 streams",
 }
 """Room -> why it may be longer."""

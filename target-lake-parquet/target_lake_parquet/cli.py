@@ -141,7 +141,7 @@ def read_config(names: Collection[str]) -> Config:
     files = [name for name in names if name != "ENV"]
     for name in files:
         try:
-            content = json.loads(Path(name).read_text(encoding="utf-8"))
+            content = json.loads(Path(name).read_text(encoding="utf-8"), parse_constant=_no_number)
         except OSError as error:
             raise UsageError(f"config {name!r} cannot be read ({error.strerror}): check --config") from error
         except JSONDecodeError as error:
@@ -149,10 +149,28 @@ def read_config(names: Collection[str]) -> Config:
             raise UsageError(f"config {name!r} is not JSON ({error.msg}, {where}): mend the file") from error
         except UnicodeDecodeError as error:
             raise UsageError(f"config {name!r} is not UTF-8: save it anew in that encoding") from error
+        except (ValueError, RecursionError):
+            what = "a number that is none or too long, or is nested too deeply"
+            raise UsageError(f"config {name!r} holds {what}: mend the file") from None
         if not isinstance(content, dict):
             raise UsageError(f'config {name!r} holds no JSON object: it must read {{"<setting>": ...}}')
+        if not _can_be_said(content):
+            raise UsageError(f"config {name!r} holds half a surrogate pair or a NUL in a text: mend the file")
         config |= content
     return Config(config, "ENV" in names)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
+
+
+def _can_be_said(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    """Tells whether all texts can name something outside this process: no NUL, no half a surrogate pair."""
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= char <= "\udfff" for char in value)
+    if isinstance(value, dict):
+        return all(_can_be_said(one) for pair in value.items() for one in pair)
+    return not isinstance(value, list) or all(map(_can_be_said, value))
 
 
 def explain(error: BaseException) -> tuple[str, int]:

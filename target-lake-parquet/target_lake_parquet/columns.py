@@ -238,7 +238,7 @@ def _by_depth(path: tuple[str, ...]) -> tuple[int, tuple[str, ...]]:
 
 def _suffix(path: Path, parent: str, folders: "Claimed") -> str:
     """Names a child dataset; one that would share a folder with a sibling gets a mark, as columns do."""
-    return folders.claim(SEPARATOR.join(filter(None, (parent, *map(_readable, path)))), (parent, *path))
+    return folders.claim(SEPARATOR.join(filter(None, (parent, *map(readable, path)))), (parent, *path))
 
 
 def _folder(suffix: str) -> str:
@@ -345,7 +345,7 @@ def column_names(
     """
     claimed = Claimed(known or {}, reserved)
     return {
-        path: claimed.claim(separator.join(map(_readable, path)), path)
+        path: claimed.claim(separator.join(map(readable, path)), path)
         for path in sorted(paths, key=_by_depth)
     }
 
@@ -381,7 +381,7 @@ class Claimed:
         return free
 
 
-def _readable(part: str) -> str:
+def readable(part: str) -> str:
     """A path part as received, but for what no reader can name: nothing, control and half characters."""
     plain = part.isascii() and part.isprintable()  # as nearly all are
     name = part if plain else "".join("_" if category(char) in UNNAMEABLE else char for char in part)

@@ -17,14 +17,17 @@ import click
 import pyarrow as pa
 from singer_sdk import Target
 from singer_sdk.cli import plugin_cli
+from singer_sdk.configuration._dict_config import parse_environment_config
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities, TargetCapabilities
 from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
 from lake_parquet.stderr import outlast_stderr
 from target_lake_parquet.cli import Interrupted, TargetCommand, may_unwind, read_config, tell
+from target_lake_parquet.environment import settings_of
 from target_lake_parquet.run import Run
-from target_lake_parquet.settings import SETTINGS, read_settings, unknown_settings
+from target_lake_parquet.settings import read_settings, tidied, unknown_settings
+from target_lake_parquet.settings_table import SETTINGS
 
 
 class BlockReader(GenericSingerReader[bytes]):
@@ -79,9 +82,11 @@ class TargetLakeParquet(Target):
     ) -> None:
         """Opens a run in the lake that the settings name."""
         self._interrupted_at: float | None = None
+        if parse_env_config:
+            parse_environment_config({}, "")  # of it all only this: what a `.env` says is set
+            config = {**cast("dict[str, Any]", config or {}), **settings_of(os.environ)}
         super().__init__(
-            config=config,
-            parse_env_config=parse_env_config,
+            config=tidied(config) if isinstance(config, dict) else config,
             validate_config=validate_config,
             setup_mapper=False,
         )

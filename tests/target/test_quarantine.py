@@ -107,16 +107,12 @@ def test_max_bad_records_is_the_most_that_a_stream_may_set_aside(place: Place) -
 
 def test_each_stream_may_have_its_own_rule(place: Place) -> None:
     lines = [line for name in "abc" for line in (schema(name, {"id": KEY}), record(name, id=1), record(name))]
-    overrides = {
-        "a": {"on_bad_record": "quarantine"},
-        "b": {"on_bad_record": "fail"},
-        "c": {"max_bad_records": 0},
-    }
+    overrides = {"a": {"on_bad_record": "fail"}, "c": {"max_bad_records": 0}}
     ended = place.run(*lines, on_bad_record="quarantine", stream_overrides=overrides)
-    assert ended.code == 1
-    assert place.datasets() == ["a"]
-    ended = place.run(*lines, stream_overrides=overrides)
-    assert place.datasets() == ["a"]
+    assert (ended.code, place.datasets()) == (1, ["b"])
+    assert "more bad records than max_bad_records, 0" in ended.err
+    ended = place.run(*lines, source="x", stream_overrides={"a": {"on_bad_record": "quarantine"}})
+    assert (ended.code, place.datasets()) == (1, ["b", "x_a"])
 
 
 def test_a_stream_whose_records_are_all_bad_is_given_up(place: Place) -> None:

@@ -5,15 +5,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
 from lake_parquet import Lake
-from target_lake_parquet.settings import SETTINGS, read_settings, unknown_settings
+from target_lake_parquet.settings import StreamSettings, unknown_settings
+from target_lake_parquet.settings_table import SETTINGS
 from tests.stores import servers
 from tests.stores.proxy import proxy
-from tests.target.command import Place
+from tests.target.command import Ended, Place, assert_clear
 from tests.target.messages import INTEGER, KEY, MOMENT, STRING, activate, bookmark, record, schema
 
 ITEMS = {"type": "array", "items": {"type": "object", "properties": {"sku": STRING, "tags": {
@@ -383,6 +383,41 @@ def test_stream_overrides_change_settings_of_streams_by_pattern(place: Place) ->
     assert found == {"events_a": [1, 2], "events_b": [2], "orders": [2]}
 
 
+Runs = list[tuple[str, ...]]
+APPENDED: Runs = [(HEAD, ONE), (HEAD, TWO)]
+DELETED: Runs = [(HEAD, record("s", id=1, _sdc_deleted_at="2026-01-01T00:00:00Z"), TWO)]
+KEPT: dict[str, tuple[dict[str, Any], Runs, int, list[int]]] = {
+    "load_method": ({"load_method": "append-only"}, APPENDED, 0, [1, 2]),
+    "hard_delete": ({"hard_delete": False}, DELETED, 0, [1, 2]),
+    "on_bad_record": ({"on_bad_record": "quarantine"}, [(HEAD, ONE, record("s", id="x"))], 0, [1]),
+    "validate_records": ({"validate_records": True}, [(HEAD, ONE, record("s", id=2, n=5))], 1, []),
+    "undeclared_fields": ({"undeclared_fields": "fail"}, [(HEAD, record("s", id=1, more=5))], 1, []),
+    "on_schema_change": (
+        {"on_schema_change": "freeze"},
+        [(HEAD, ONE), (schema("s", {"id": KEY, "n": STRING, "more": STRING}), TWO)],
+        1,
+        [1],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("setting", KEPT)
+def test_stream_overrides_leave_the_settings_that_they_do_not_name(place: Place, setting: str) -> None:
+    plain, runs, code, ids = KEPT[setting]
+    other = {"arrays": "json", "max_row_drop": 1}
+    for lines in runs:
+        ended = place.run(*lines, **plain, stream_overrides={"s": other, "*": {"split_depth": 1}})
+    assert (ended.code, [row["id"] for row in place.rows("s")] if place.datasets() else []) == (code, ids)
+
+
+def test_stream_overrides_of_several_patterns_add_up(place: Place) -> None:
+    overrides = {"*": {"load_method": "append-only"}, "s": {"add_record_metadata": True}, "x": {}}
+    for line in (ONE, TWO):
+        place.good(HEAD, line, stream_overrides=overrides)
+    assert [row["id"] for row in place.rows("s")] == [1, 2]
+    assert "_sdc_sequence" in place.frame("s").columns
+
+
 def test_validate_records_refuses_what_breaks_the_schema(place: Place) -> None:
     lines = [schema("s", {"id": {"type": "integer", "maximum": 1}}), ONE, TWO]
     place.good(*lines, validate_records=False)
@@ -417,22 +452,88 @@ def test_faker_config_seeds_what_expressions_make_up(place: Place) -> None:
     assert a == b != c
 
 
+def by_environment(place: Place, **variables: str) -> Ended:
+    env = {f"TARGET_LAKE_PARQUET_{name}": value for name, value in variables.items()}
+    argv = ("target-lake-parquet", "--config", place.configured(), "--config", "ENV")
+    return place.command(*argv, stdin=f"{HEAD}\n{ONE}\n", env=env)
+
+
 def test_settings_may_come_from_the_environment(place: Place) -> None:
-    env = {"TARGET_LAKE_PARQUET_LAKE_ROOT": str(place.root), "TARGET_LAKE_PARQUET_SOURCE": "env"}
-    ended = place.command("target-lake-parquet", "--config", "ENV", stdin=f"{HEAD}\n{ONE}\n", env=env)
+    ended = by_environment(
+        place,
+        SOURCE="env",
+        SPLIT_DEPTH="1",
+        MAX_ROW_DROP="0.5",
+        VALIDATE_RECORDS="yes",
+        ADD_RECORD_METADATA="1",
+        HARD_DELETE="off",
+        BATCH_ROOTS="a,b",
+        STREAM_MAPS='{"s": {"n": "n + config[\'more\']"}}',
+        STREAM_MAP_CONFIG='{"more": "!"}',
+        LOGLEVEL="INFO",
+    )
     assert ended.code == 0, ended.err
-    assert place.datasets() == ["env_s"]
+    assert (place.datasets(), place.frame("env_s")["n"].to_list()) == (["env_s"], ["a!"])
+    assert "_sdc_sequence" in place.frame("env_s").columns
 
 
-def test_empty_strings_and_nulls_are_unset() -> None:
-    empty = read_settings({"tenant_id": "", "source": None, "lake_root": "", "load_method": ""}, {})
-    assert empty == read_settings({}, {})
-    assert (empty.lake_root, empty.tenant_id, empty.streams.load_method) == ("storage/lake", None, "auto")
+def test_an_empty_environment_variable_sets_nothing(place: Place) -> None:
+    ended = by_environment(place, **{name.upper(): "" for name in SETTINGS["properties"]})
+    assert ended.code == 0, ended.err
+    assert place.rows("s") == [{"id": 1, "n": "a"}]
 
 
-def test_settings_of_other_targets_are_named_and_misspelt_ones_refused() -> None:
-    assert unknown_settings({"lake_root": "x", "batch_size_rows": 5}) == ["batch_size_rows"]
-    assert pl.Series(list(SETTINGS["properties"])).is_unique().all()
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("SPLIT_DEPTH", "x", "the environment variable TARGET_LAKE_PARQUET_SPLIT_DEPTH is no integer"),
+        ("SPLIT_DEPTH", "1.5", "1.5 is not of type 'integer', 'null'"),
+        ("MAX_ROW_DROP", "a half", "TARGET_LAKE_PARQUET_MAX_ROW_DROP is no number"),
+        ("HARD_DELETE", "nein", "TARGET_LAKE_PARQUET_HARD_DELETE is no boolean"),
+        ("STREAM_MAPS", "={", "TARGET_LAKE_PARQUET_STREAM_MAPS is no JSON object"),
+        ("BATCH_ROOTS", '["/tmp"', "TARGET_LAKE_PARQUET_BATCH_ROOTS is no JSON array"),
+        ("LOAD_METHD", "upsert", "there is no setting 'load_methd': did you mean 'load_method'?"),
+    ],
+)
+def test_an_environment_variable_that_says_nothing_of_use_is_wrong_usage(
+    place: Place, name: str, value: str, message: str
+) -> None:
+    ended = by_environment(place, **{name: value})
+    assert (ended.code, place.datasets()) == (2, [])
+    assert_clear(ended.err)
+    assert message in ended.err
+
+
+@pytest.mark.parametrize("unset", ["", None])
+def test_empty_strings_and_nulls_are_unset(place: Place, unset: str | None) -> None:
+    """A tenant's column apart: empty, it is left out."""
+    names = SETTINGS["properties"].keys() - {"lake_root", "tenant_column"}
+    ended = place.good(HEAD, ONE, **dict.fromkeys(names, unset))
+    assert place.rows("s") == [{"id": 1, "n": "a"}]
+    assert "has no effect" not in ended.err
+    overrides = {"s": dict.fromkeys(StreamSettings.__dataclass_fields__, unset)}
+    place.good(HEAD, TWO, load_method="append-only", stream_overrides=overrides, tenant_column=unset)
+    assert [row["id"] for row in place.rows("s")] == [1, 2]
+
+
+def test_whole_numbers_may_be_written_with_a_point(place: Place) -> None:
+    place.good(
+        HEAD, ONE, row_group_rows=10.0, checkpoint_mb=1e2, stream_overrides={"s": {"split_depth": 1.0}}
+    )
+    assert place.rows("s") == [{"id": 1, "n": "a"}]
+
+
+def test_settings_of_other_targets_are_told(place: Place) -> None:
+    assert unknown_settings(["lake_root", "batch_size_rows"]) == ["batch_size_rows"]
+    assert "The setting batch_size_rows has no effect here" in place.good(HEAD, ONE, batch_size_rows=5).err
+
+
+@pytest.mark.parametrize("name", ["_sdc_deleted_at", "_SDC_x", "_position", "_parent_id", "*", "^a", "a\nb"])
+def test_tenant_column_that_is_another_s_name_is_wrong_usage(place: Place, name: str) -> None:
+    ended = place.run(HEAD, ONE, tenant_id="acme", tenant_column=name)
+    assert (ended.code, place.datasets()) == (2, [])
+    assert_clear(ended.err)
+    assert f"tenant_column {name!r} is a name that the target gives itself, or changes" in ended.err
 
 
 def test_single_writer_lets_a_store_be_used_that_replaces_files(

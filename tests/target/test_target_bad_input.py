@@ -242,6 +242,16 @@ USAGE = {
     "a batch root that is none": (b'{"batch_roots": ["s3://bucket/x"]}', "batch_roots holds 's3://bucket/x'"),
     "an empty batch root": (b'{"batch_roots": [""]}', "batch_roots holds ''"),
     "share above one": (b'{"max_row_drop": 1.5}', "1.5"),
+    "no number": (b'{"max_row_drop": NaN}', "holds a number that is none or too long"),
+    "a number without end": (b'{"split_depth": ' + b"1" * 5000 + b"}", "a number that is none or too long"),
+    "too deep": (b"[" * 100_000, "is nested too deeply"),
+    "half a surrogate pair": (b'{"tenant_id": "\\ud800"}', "holds half a surrogate pair or a NUL"),
+    "a NUL": (b'{"lake_root": "a\\u0000b"}', "holds half a surrogate pair or a NUL"),
+    "rows without end": (b'{"row_group_rows": 9223372036854775807}', "greater than the maximum"),
+    "seconds without end": (b'{"progress_seconds": 10000000000}', "greater than the maximum"),
+    "overrides of nothing": (b'{"stream_overrides": {"a": null}}', "None is not of type 'object'"),
+    "overrides of a number": (b'{"stream_overrides": {"a": 5}}', "5 is not of type 'object'"),
+    "home of nobody": (b'{"batch_roots": ["~nobody-there/x"]}', "batch_roots holds '~nobody-there/x'"),
 }  # fmt: skip
 
 
