@@ -82,6 +82,16 @@ def test_frozen_columns_let_the_same_columns_pass(place: Place) -> None:
     assert place.rows("s") == [{"id": 1, "a": 2, "b": "y"}]
 
 
+def test_frozen_columns_let_pass_what_changes_no_column(place: Place) -> None:
+    """A narrower type, and an array that comes no more: the child dataset stays as it was."""
+    head = schema("s", {"id": KEY, "n": NUMBER, "l": LINES})
+    place.good(head, record("s", id=1, n=0.5, l=[{"n": 1}]), load_method="upsert")
+    narrower = [schema("s", {"id": KEY, "n": INTEGER}), record("s", id=1, n=7)]
+    place.good(*narrower, load_method="upsert", on_schema_change="freeze")
+    assert (place.rows("s"), place.frame("s__l")["n"].to_list()) == ([{"id": 1, "n": 7.0}], [1])
+    assert "s__l has no array in the schema any more: its latest stays as it was" in place.summary("s")["notes"]
+
+
 def test_columns_of_one_stream_may_be_frozen(place: Place) -> None:
     place.good(*BEFORE)
     overrides = {"s": {"on_schema_change": "freeze"}}
