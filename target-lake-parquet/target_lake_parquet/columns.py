@@ -147,7 +147,7 @@ def table_of(
     plan = plan or Plan()
     shape = shape_of(schema)
     if not shape.properties:
-        raise NoColumnsError("the SCHEMA has no properties: nothing says what its columns are")
+        raise NoColumnsError("the SCHEMA has no properties: the tap must name the stream's columns there")
     splits = bool(key_properties) and plan.split_arrays
     columns, arrays = _columns(shape, "", plan, splits=splits, reserved=plan.reserved)
     named = {column.path: column.name for column in columns}
@@ -155,7 +155,8 @@ def table_of(
     missing = [key for key in key_properties if (key,) not in named]
     if missing:
         raise UnknownKeyError(
-            f"key_properties name what the schema has no plain column for: {', '.join(missing)}"
+            f"key_properties name what the schema has no plain column for: {', '.join(missing)}: "
+            "mend the tap's catalog"
         )
     keys = tuple(dict.fromkeys(named[(key,)] for key in key_properties))
     folders = Claimed(plan.arrays(), key=_folder)

@@ -30,6 +30,7 @@ from lake_parquet.errors import UsageError
 from lake_parquet.merge import DELETED_AT
 from target_lake_parquet.caps import check_caps
 from target_lake_parquet.messages import (
+    BY_MAP,
     MAX_DEPTH,
     TWO_NAMES,
     ActivateVersion,
@@ -78,10 +79,7 @@ class Maps:
         """
         own = copy.deepcopy(dict(config))  # the mapper takes some of it out
         check_maps(own["stream_maps"])
-        if own.get("faker_config") and importlib.util.find_spec("faker") is None:
-            raise UsageError(
-                "faker_config needs the package faker: install the target with its extra [faker]"
-            )
+        check_faker(own.get("faker_config") or {})
         logging.getLogger("singer_sdk.mapper").setLevel(logging.WARNING)  # else it logs the user's filters
         self._mapper = PluginMapper(own, logging.getLogger(__name__))
         self._seen: dict[str, tuple[object, object]] = {}
@@ -106,6 +104,11 @@ class Maps:
                 yield from (replace(message, stream=name) for name in self._names(message.stream))
             else:
                 yield message
+
+    @property
+    def is_idle(self) -> bool:
+        """Tells that no SCHEMA came."""
+        return not self._seen
 
     def unused(self) -> list[str]:
         """The streams that the maps name and that never came: a misspelt name leaves rows as they are."""
@@ -223,6 +226,28 @@ def check_maps(maps: Mapping[str, Any]) -> None:
                 raise UsageError(f"stream_maps: {stream}.{field} {problem}")
 
 
+def check_faker(config: Mapping[str, Any]) -> None:
+    """Makes what `fake` is to be, before any message comes.
+
+    Raises:
+        UsageError: the package is missing, or does not take what `config` says.
+    """
+    if not config:
+        return
+    if importlib.util.find_spec("faker") is None:
+        raise UsageError("faker_config needs the package faker: install the target with its extra [faker]")
+    from faker import Faker  # noqa: PLC0415 - few runs make values up
+
+    unknown = sorted(config.keys() - {"seed", "locale"})
+    try:
+        Faker(config.get("locale")).seed_instance(config.get("seed"))
+    except Exception as error:  # noqa: BLE001 - it checks little, and fails as it comes
+        unknown = [name for name in ("locale", "seed") if name in config]
+        raise UsageError(f"faker_config: {' or '.join(unknown)} is none that faker takes ({error})") from None
+    if unknown:
+        raise UsageError(f"faker_config: {', '.join(unknown)} is no word of it: it takes seed and locale")
+
+
 def _problem(field: str, value: object) -> str | None:
     """What is the matter with one line of a stream's map."""
     if value is None or (value == NULL_STRING and not field.startswith("__")):
@@ -264,7 +289,7 @@ def _telling(evaluate: Callable[..., Any]) -> Callable[..., Any]:
             what = type(cause).__name__
             if what == "NameNotDefined":
                 what = f"the record has no {getattr(cause, 'name', '')!r}"
-            reason = f"cannot be made by its stream map ({what})"
+            reason = f"cannot be made {BY_MAP} ({what})"
             raise _Refused(asked["property_name"] or "__filter__", reason) from None
 
     return tell

@@ -23,6 +23,9 @@ MAX_DEPTH = 100
 
 TWO_NAMES = "the message names two types, or two streams"
 
+BY_MAP = "by its stream map"
+"""Words in the reasons of records that a stream map cannot take: it is what is to be mended, then."""
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _MEMBER = re.compile(rb'\s*[{,]\s*"(\w+)"\s*:\s*"([^"\\]*+)"\s*(?=,)')
@@ -152,6 +155,16 @@ Message = (
 
 
 _ABSENT = msgspec.Raw()
+
+
+_PARTS = {
+    "RECORD": ("stream", "record"),
+    "STATE": ("value",),
+    "SCHEMA": ("stream", "schema"),
+    "ACTIVATE_VERSION": ("stream", "version"),
+    "BATCH": ("stream", "encoding", "manifest"),
+}
+"""What the Singer specification, and the SDK's for BATCH, ask of each message."""
 
 
 class Envelope(msgspec.Struct):
@@ -304,8 +317,10 @@ def _unreadable(number: int, line: bytes, reason: str) -> Message:
     if stream and kind == b"RECORD":
         return Rows(stream, line, number, 1)  # whoever decodes it will say what is the matter with it
     if stream and kind in (b"SCHEMA", b"ACTIVATE_VERSION", b"BATCH"):
-        return BadMessage(number, stream, f"the {kind.decode()} message is not readable ({reason})")
-    raise _no_message(number, reason)
+        reason = f"the {kind.decode()} message is not readable ({reason}): look at what the tap prints there"
+        return BadMessage(number, stream, reason)
+    is_marked = line.startswith(_BYTE_ORDER_MARK)
+    raise _no_message(number, "a byte order mark begins it" if is_marked else reason)
 
 
 def _no_message(number: int, reason: str) -> BadLine:
@@ -328,8 +343,11 @@ def _control(kind: str, line: int, envelope: Envelope) -> Message:
         return ActivateVersion(line, envelope.stream, envelope.version)
     if kind == "BATCH" and envelope.stream and (batch := _batch(line, envelope.stream, envelope)):
         return batch
-    if kind in ("RECORD", "STATE", "SCHEMA", "ACTIVATE_VERSION", "BATCH"):
-        raise ValueError("lacks what the Singer specification asks of one")
+    if kind in _PARTS:
+        parts = _PARTS[kind]
+        missing = [part for part in parts if getattr(envelope, part) in (None, "", _ABSENT)]
+        odd = f"lacks {' and '.join(missing)}" if missing else f"has {' or '.join(parts[1:])} of a wrong kind"
+        raise ValueError(f"{odd}: mend the tap, or leave the stream out")
     return UnknownMessage(line, envelope.type[:40])
 
 
@@ -350,5 +368,5 @@ def _batch(line: int, stream: str, envelope: Envelope) -> BatchMessage | None:
 def _names(field: str, value: object) -> tuple[str, ...]:
     names = [value] if isinstance(value, str) else [] if value is None else value
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"has {field} that are no list of names")
+        raise ValueError(f"has {field} that are no list of names: the tap must send one")
     return tuple(names)

@@ -264,8 +264,10 @@ class Run:
         self.record.source = self.settings.source or (sources.pop() if len(sources) == 1 else None)
         is_open = any(one.proof == "open" for one in self.record.datasets)
         self.record.status = "incomplete" if missing or is_open or self._is_cut else "ok"
-        if not self._at:
+        if not self._at and (self.maps is None or self.maps.is_idle):
             self.logger.warning("No message arrived: if the tap failed, its own log says why.")
+        for pattern in self.settings.unused_overrides(self.streams):
+            self.logger.warning("stream_overrides name %r, and no such stream came.", pattern)
         self._tell()
         unpublished = dict.fromkeys(one.stream for one in missing)
         if self._is_stub():

@@ -1,7 +1,7 @@
 """A config in, the target's settings in their typed form out, checked where its JSON Schema cannot."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -77,6 +77,10 @@ class Settings:
                 settings = replace(settings, **_stream_values(changes))
         return settings
 
+    def unused_overrides(self, streams: Collection[str]) -> list[str]:
+        """The patterns of overrides that none of the streams matches: a misspelt one changes nothing."""
+        return [one for one in self.overrides if not any(fnmatchcase(stream, one) for stream in streams)]
+
 
 def tidied(config: Mapping[str, Any]) -> dict[str, Any]:
     """The config without what is null or empty, for runners pass on what nobody set; with 10 for 10.0.
@@ -103,6 +107,8 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str]) -> Setti
     Raises:
         UsageError: a value that the config's JSON Schema cannot refuse is wrong.
     """
+    if "\0" in given.get("lake_root", ""):
+        raise UsageError("lake_root holds a NUL, which no path has: mend it")
     tenant, source = _name_part(given, "tenant_id"), _name_part(given, "source")
     overrides = given.get("stream_overrides", {})
     for changes in overrides.values():

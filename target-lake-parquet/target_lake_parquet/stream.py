@@ -24,7 +24,7 @@ from target_lake_parquet.blocks import BlockDecoder, Rules
 from target_lake_parquet.columns import PARENT, Plan, Table, names_of, table_of
 from target_lake_parquet.decode import KEY_MISSING, BadRecord, Decoded, decode
 from target_lake_parquet.lines import Lines
-from target_lake_parquet.messages import Rows, SchemaMessage
+from target_lake_parquet.messages import BY_MAP, Rows, SchemaMessage
 from target_lake_parquet.metadata import OWN, Moments, with_metadata
 from target_lake_parquet.proof import Evidence, is_incremental, is_resumable
 from target_lake_parquet.settings import Settings, StreamSettings
@@ -251,14 +251,15 @@ class Stream:
         if self.settings.on_bad_record == "fail":
             self.lacks_key = first.reason == KEY_MISSING
             more = f" ({len(problems)} such records in this block)" if len(problems) > 1 else ""
-            self.fail(f"{self._sentence(first)}{more}: mend it at the source or in the tap's schema")
+            place = "in stream_maps" if BY_MAP in first.reason else "in the tap's schema"
+            self.fail(f"{self._sentence(first)}{more}: mend it at the source or {place}")
             return
         self.quarantine.append(
             self.dataset(), [self._quarantined(one, found, texts) for one, found in problems.items()]
         )
         limit = self.settings.max_bad_records
         if limit is not None and self.bad_records > limit:
-            self.fail(f"more bad records than max_bad_records, {limit}")
+            self.fail(f"more bad records than max_bad_records, {limit}: .quarantine holds them, with reasons")
 
     def _quarantined(
         self, number: int, found: Sequence[BadRecord], texts: Mapping[int, bytes]
@@ -338,7 +339,7 @@ class Stream:
         if self.unchecked_patterns:
             notes.append(
                 f"{self.unchecked_patterns} patterns of the schema are not checked: "
-                "they need look-around or back-references, which can take for ever"
+                "they are none, or need look-around or back-references, which can take for ever"
             )
         if self.filtered:
             notes.append(f"{self.filtered} records left out by the stream map's filter")
@@ -351,7 +352,6 @@ class Stream:
 
     def failed(self) -> DatasetSummary:
         """The summary of a stream that was given up."""
-        source = "_".join(filter(None, (self.owner.source, self.origin))) or None
         return DatasetSummary(
             dataset=self.dataset(),
             stream=self.name,
@@ -359,7 +359,7 @@ class Stream:
             rows_read=self.evidence.rows - self._set_aside(),
             rows_quarantined=self._set_aside(),
             proof="open",
-            source=source,
+            source="_".join(filter(None, (self.owner.source, self.origin))) or None,
             notes=[self.failure or "", *self._notes()],
         )
 

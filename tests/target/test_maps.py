@@ -301,3 +301,31 @@ def test_a_mid_run_state_waits_for_every_stream_made_of_a_bookmark(place: Place)
     assert [row["id"] for row in place.rows("users")] == [0, 1, 3]
     place.good(head, stream_maps=TWO)  # what was kept of the other stream is published before anything else
     assert [row["n"] for row in place.rows("mails")] == [0, 5]
+
+
+HEAD = schema("s", {"id": {"type": "integer"}})
+
+
+def test_a_map_that_leaves_nothing_of_the_input_is_no_missing_input(place: Place) -> None:
+    ended = place.good(HEAD, record("s", id=1), stream_maps={"s": None})
+    assert "No message arrived" not in ended.err
+
+
+def test_a_record_that_a_map_fails_on_is_to_be_mended_in_the_maps(place: Place) -> None:
+    ended = place.run(HEAD, record("s", id=1), stream_maps={"s": {"id": "nowhere + 1"}})
+    assert "mend it at the source or in stream_maps" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"locale": "xx_YY"}, "faker_config: locale is none that faker takes"),
+        ({"seed": [1]}, "faker_config: seed is none that faker takes"),
+        ({"sede": 1}, "faker_config: sede is no word of it: it takes seed and locale"),
+    ],
+)
+def test_a_faker_config_that_is_wrong_is_wrong_usage(
+    place: Place, config: dict[str, Any], message: str
+) -> None:
+    ended = place.run(HEAD, stream_maps={"s": {"id": "id"}}, faker_config=config)
+    assert (ended.code, message in ended.err) == (2, True), ended.err

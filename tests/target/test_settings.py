@@ -418,6 +418,12 @@ def test_stream_overrides_of_several_patterns_add_up(place: Place) -> None:
     assert "_sdc_sequence" in place.frame("s").columns
 
 
+def test_stream_overrides_of_no_stream_are_told(place: Place) -> None:
+    ended = place.good(HEAD, ONE, stream_overrides={"t": {"arrays": "json"}, "s*": {"arrays": "json"}})
+    told = [line for line in ended.err.splitlines() if "and no such stream came" in line]
+    assert [line.partition("| ")[2].count("'t'") for line in told] == [1]
+
+
 def test_validate_records_refuses_what_breaks_the_schema(place: Place) -> None:
     lines = [schema("s", {"id": {"type": "integer", "maximum": 1}}), ONE, TWO]
     place.good(*lines, validate_records=False)

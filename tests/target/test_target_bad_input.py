@@ -56,7 +56,11 @@ BAD_LINES = {
         b'{"type":"RECORD","stream":1,"record":{}}',
         "line 2 is no Singer",
     ),
-    "STATE without value": (b'{"type":"STATE"}', "lacks what the Singer specification asks"),
+    "byte order mark in between": (
+        b"\xef\xbb\xbf" + b'{"type":"STATE","value":{}}',
+        "a byte order mark begins it",
+    ),
+    "STATE without value": (b'{"type":"STATE"}', "the STATE message lacks value"),
     "bytes that are not UTF-8": (
         b'{"type":"STATE","value":"\xff"}',
         "line 2 holds a STATE that is not readable",
@@ -91,10 +95,10 @@ def test_a_bad_line_stops_the_run_with_its_number_and_publishes_nothing(place: P
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
 BAD_MESSAGES = {
-    "BATCH": (b'{"type":"BATCH","stream":"x"}', "lacks what"),
-    "RECORD without record": (b'{"type":"RECORD","stream":"x"}', "lacks what the Singer specification asks"),
+    "BATCH": (b'{"type":"BATCH","stream":"x"}', "lacks encoding and manifest"),
+    "RECORD without record": (b'{"type":"RECORD","stream":"x"}', "the RECORD message lacks record"),
     "RECORD before SCHEMA": (b'{"type":"RECORD","stream":"x","record":{}}', "comes before its SCHEMA"),
-    "SCHEMA without schema": (b'{"type":"SCHEMA","stream":"x"}', "lacks what the Singer specification asks"),
+    "SCHEMA without schema": (b'{"type":"SCHEMA","stream":"x"}', "the SCHEMA message lacks schema"),
     "SCHEMA without properties": (b'{"type":"SCHEMA","stream":"x","schema":{}}', "has no properties"),
     "keys that are no names": (
         b'{"type":"SCHEMA","stream":"x","schema":{"properties":{"a":{}}},"key_properties":[["a"]]}',
@@ -104,7 +108,10 @@ BAD_MESSAGES = {
         b'{"type":"SCHEMA","stream":"x","schema":{"properties":{"a":{}}},"key_properties":["b"]}',
         "key_properties name what the schema has no plain column for: b",
     ),
-    "version that is a word": (b'{"type":"ACTIVATE_VERSION","stream":"x","version":"a"}', "lacks what"),
+    "version that is a word": (
+        b'{"type":"ACTIVATE_VERSION","stream":"x","version":"a"}',
+        "has version of a wrong kind",
+    ),
     "deep SCHEMA": (b'{"type":"SCHEMA","stream":"x","schema":' + DEEP + b"}", "is nested deeper than 100"),
     "deep RECORD": (
         b'{"type":"RECORD","stream":"x","record":{"a":' + DEEP + b"}}",
@@ -245,8 +252,8 @@ USAGE = {
     "no number": (b'{"max_row_drop": NaN}', "holds a number that is none or too long"),
     "a number without end": (b'{"split_depth": ' + b"1" * 5000 + b"}", "a number that is none or too long"),
     "too deep": (b"[" * 100_000, "is nested too deeply"),
-    "half a surrogate pair": (b'{"tenant_id": "\\ud800"}', "holds half a surrogate pair or a NUL"),
-    "a NUL": (b'{"lake_root": "a\\u0000b"}', "holds half a surrogate pair or a NUL"),
+    "half a surrogate pair": (b'{"tenant_id": "\\ud800"}', "holds half a surrogate pair in a text"),
+    "a NUL": (b'{"lake_root": "a\\u0000b"}', "lake_root holds a NUL"),
     "rows without end": (b'{"row_group_rows": 9223372036854775807}', "greater than the maximum"),
     "seconds without end": (b'{"progress_seconds": 10000000000}', "greater than the maximum"),
     "overrides of nothing": (b'{"stream_overrides": {"a": null}}', "None is not of type 'object'"),
