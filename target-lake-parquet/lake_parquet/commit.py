@@ -109,7 +109,8 @@ class Committer:
             if base and (refusal := _refusal(facts, decision, base, merged, evolved)):
                 return self._hold(family, facts, previous, replace(decision, hold=refusal))
             written: dict[str, Snapshot] = {}
-            if not (base and all(is_settled(m, merged, ground, decision) for m in family.members())):
+            settled = all(is_settled(m, merged, ground, decision) for m in family.members())
+            if not (base and settled and _keeps_version(facts, base, decision)):
                 ids = tuple(rows.run.id for rows in absorbed)
                 published = self._publish(family, facts, decision, merged, evolved, ground, ids)
                 if published is None:
@@ -354,6 +355,12 @@ def _refusal(
         if drop:
             return drop
     return hold_for_change(facts, news_of(evolved, base))
+
+
+def _keeps_version(facts: StreamFacts, base: Snapshot, decision: Decision) -> bool:
+    """Tells whether `base` names the rows' version: where rows go on, the next run must find it there."""
+    is_same = base.info is not None and base.info.version == _version(facts, base)
+    return is_same or decision.load_method == "overwrite"
 
 
 def _version(facts: StreamFacts, before: Snapshot | None) -> int | None:

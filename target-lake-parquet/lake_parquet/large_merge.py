@@ -24,6 +24,7 @@ from lake_parquet.merge import (
     merge_stream,
     note_of_doubled,
     same_columns,
+    typed,
     united,
 )
 from lake_parquet.staging import ROW
@@ -60,10 +61,11 @@ class _Parts:
     def __init__(self, side: Side, key_types: Sequence[pl.DataType], parts: int, scratch: Path) -> None:
         """Reads all rows of `side` once."""
         self.side = side
-        self._before, self._rows, self.notes = united(side.previous, side.run)
+        before, rows, self.notes = united(side.previous, side.run)
+        types = dict(zip(side.parents or side.keys, key_types, strict=True))
+        self._before, self._rows = before if before is None else typed(before, types), typed(rows, types)
         self._scratch = scratch
-        by = zip(side.parents or side.keys, key_types, strict=True)
-        hashes = [pl.col(name).cast(kind, strict=False).hash(seed) for seed, (name, kind) in enumerate(by)]
+        hashes = [pl.col(name).hash(seed) for seed, name in enumerate(types)]
         part = (pl.sum_horizontal(hashed % parts for hashed in hashes) % parts).alias(PART)
         self._schemas = {
             kind: self._write(kind, frame, part)
@@ -101,6 +103,11 @@ class _Parts:
     def _part(self, kind: str, number: int) -> pl.LazyFrame:
         files = sorted(self._scratch.glob(f"{self.side.name}.{kind}.{number}.*.part"), key=_index)
         return pl.scan_parquet(files) if files else pl.LazyFrame(schema=self._schemas[kind])
+
+    def forget(self, number: int) -> None:
+        """Removes the files of a part; other families are merged in the same folder meanwhile."""
+        for path in self._scratch.glob(f"{self.side.name}.*.{number}.*.part"):
+            path.unlink()
 
     def keep(self, slim: pl.LazyFrame) -> None:
         """Marks the rows of a part that stay."""
@@ -143,8 +150,8 @@ def merge_large(stream: Side, children: Sequence[Side], rule: Rule, scratch: Pat
             one = merge_child(child.before(number), slim, result, child.side.parents, own)
             child.keep(one.rows)
             merged[child.side.name].append(one)
-        for path in scratch.glob(f"*.{number}.*.part"):
-            path.unlink()
+        for side in opened:
+            side.forget(number)
     return {one.side.name: _sum(one, merged[one.side.name]) for one in opened}
 
 

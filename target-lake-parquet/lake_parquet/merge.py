@@ -1,12 +1,12 @@
 """The previous snapshot and a run's rows in, the next snapshot's rows and what changed out. No files here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import polars as pl
 
 from lake_parquet.staging import ROW
-from lake_parquet.widen import unite
+from lake_parquet.widen import cast_to, unite
 
 DELETED_AT = "_sdc_deleted_at"
 LIVE = "\0live"
@@ -139,16 +139,28 @@ def merge_child(
     """
     before, rows, notes = united(previous, run)
     touched = stream.touched
+    keys = [name for name in touched.columns if name not in (ROW, LIVE)]
+    types = {parent: touched.schema[key] for key, parent in zip(keys, parents, strict=True)}
+    before, rows = before if before is None else typed(before, types), typed(rows, types)
     if stream.doubled or not touched[LIVE].all():
         live = touched.lazy().filter(pl.col(LIVE)).select(ROW)
         rows, height = rows.join(live, on=ROW, how="semi"), None
     gone = None
     if before is not None and rule.replaces:
-        keys = [name for name in touched.columns if name not in (ROW, LIVE)]
         gone = touched.select(pl.col(key).alias(parent) for key, parent in zip(keys, parents, strict=True))
     count = height_of(rows) if height is None else height
     merged = _combine(before, rows, count, gone, touched.clear(), rule)
     return replace(merged, same_columns=same_columns(previous, merged.rows), notes=notes)
+
+
+def typed(rows: pl.LazyFrame, types: Mapping[str, pl.DataType]) -> pl.LazyFrame:
+    """Rows whose columns of these names have these types, as wide as theirs or wider.
+
+    A child's `_parent_` columns are its stream's keys, which may have widened when the child brought nothing.
+    """
+    own = rows.collect_schema()
+    casts = [cast_to(kind, name, own[name]) for name, kind in types.items() if own[name] != kind]
+    return rows.with_columns(casts) if casts else rows
 
 
 def _with_row(previous: pl.LazyFrame | None) -> list[pl.LazyFrame]:
@@ -181,7 +193,6 @@ def _combine(
         row_count = live_count + (before_count if rule.keeps else 0)
         changes = _unkeyed_changes(before, after, before_count, row_count, keeps=rule.keeps)
         return Merged(after.drop(ROW), touched, row_count, *changes, same_columns=False)
-    gone = gone.cast({name: before.collect_schema()[name] for name in gone.columns})
     replaced = _signed(_matching(before, gone), rule.keys)
     after = live
     row_count = live_count

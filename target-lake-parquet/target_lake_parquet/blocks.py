@@ -127,7 +127,10 @@ class BlockDecoder:
         if plan is None:
             return []
         if self._screen is None or self._screen[0] is not plan:
-            self._screen = plan, Screen(plan.table, plan.picked, plan.undeclared)
+            try:
+                self._screen = plan, Screen(plan.table, plan.picked, plan.undeclared)
+            except ValueError:  # a field has a name that msgspec cannot look for
+                return []
         return self._screen[1].suspects(block)
 
     def _decode_around(
@@ -245,7 +248,9 @@ def learnt(plan: FastPlan, block: bytes, exact: Decoded, rules: Rules) -> FastPl
     if not odd and not undeclared and not exact.bad:
         # numbers of many digits, or strings with escapes
         odd = {(table.suffix, column.path) for table, column in columns if column.kind in UNSURE}
-    if (odd <= plan.picked and undeclared <= plan.undeclared) or len(undeclared) > MAX_UNDECLARED:
+    if (odd <= plan.picked and undeclared <= plan.undeclared) or (
+        len(plan.undeclared | undeclared) > MAX_UNDECLARED
+    ):
         return plan
     picked = plan.picked | odd
     return plan_of(

@@ -11,8 +11,10 @@ MAX_NUMBER = 1000
 
 LONG_NUMBER = f"holds a number of {MAX_NUMBER:,} digits or more"
 
-_STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_TOKENS = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[][{}]', re.DOTALL)
+# a string that is not closed ends with the line: else each quote in it would be tried as another beginning
+_STRING = rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)'
+_STRINGS = re.compile(_STRING, re.DOTALL)
+_TOKENS = re.compile(_STRING + rb"|[][{}]", re.DOTALL)
 _DIGITS = bytes(ord("0") if chr(byte) in "0123456789." else byte for byte in range(256))
 _STEPS = bytes.maketrans(b"{[}]", b"\x01\x01\xff\xff")
 _PIECE = 2**16

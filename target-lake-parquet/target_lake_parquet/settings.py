@@ -113,7 +113,8 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str]) -> Setti
     overrides = given.get("stream_overrides", {})
     for changes in overrides.values():
         _stream_values(changes)  # what is wrong is told at once, not when the stream comes
-    load_schema = environ.get("MELTANO_EXTRACT__LOAD_SCHEMA") or None
+    meltano = {"load_schema": environ.get("MELTANO_EXTRACT__LOAD_SCHEMA") or None}
+    load_schema = None if source else _name_part(meltano, "load_schema", " in the extractor's `load_schema`")
     return Settings(
         lake_root=given.get("lake_root", "storage/lake"),
         single_writer=bool(given.get("single_writer", False)),
@@ -205,13 +206,13 @@ def _template(config: Mapping[str, Any]) -> str:
     return template
 
 
-def _name_part(config: Mapping[str, Any], setting: str) -> str | None:
+def _name_part(config: Mapping[str, Any], setting: str, place: str = "") -> str | None:
     value = config.get(setting)
     if value is None:
         return None
     if SEPARATOR in value:
         raise UsageError(
             f"{setting} {value!r} holds {SEPARATOR!r}, which parts a dataset from its child datasets: "
-            "use a single `_`"
+            f"use a single `_`{place}"
         )
     return str(value)

@@ -24,20 +24,16 @@ from target_lake_parquet.blocks import BlockDecoder, Rules
 from target_lake_parquet.columns import PARENT, Plan, Table, names_of, table_of
 from target_lake_parquet.decode import KEY_MISSING, BadRecord, Decoded, decode
 from target_lake_parquet.lines import Lines
+from target_lake_parquet.mark import Mark, read_mark
 from target_lake_parquet.messages import BY_MAP, Rows, SchemaMessage
 from target_lake_parquet.metadata import OWN, Moments, with_metadata
+from target_lake_parquet.noticed import Noticed
 from target_lake_parquet.proof import Evidence, is_incremental, is_resumable
 from target_lake_parquet.settings import Settings, StreamSettings
 from target_lake_parquet.workers import Workers
 
 BLOCK_BYTES = 4 * 2**20
 """Records are decoded when this many bytes of them wait: large enough for whole columns, small for memory."""
-
-MARK = "x-singerlake"
-"""Key in SCHEMA's `schema` under which our taps say where rows come from and how a read ends."""
-
-
-LEFT_OUT, ADDED = "fields left out", "fields added"
 
 
 @dataclass(slots=True)
@@ -73,15 +69,12 @@ class Stream:
     lacks_schema: bool = False
     hold: str | None = None
     read: Counter[str] = field(default_factory=Counter)
-    coerced: Counter[tuple[str, str]] = field(default_factory=Counter)
-    undeclared: Counter[str] = field(default_factory=Counter)
-    added: Counter[str] = field(default_factory=Counter)
+    noticed: Noticed = field(default_factory=Noticed)
     bad_records: int = 0
     first_bad: BadRecord | None = None
     waiting: list[Rows] = field(default_factory=list)
     waiting_bytes: int = 0
     filtered: int = 0
-    unchecked_patterns: int = 0
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     _received: datetime | None = None
     _decoder: BlockDecoder | None = None
@@ -94,7 +87,8 @@ class Stream:
 
     def take_schema(self, message: SchemaMessage, staging: Staging, workers: Workers) -> None:
         """Plans the columns anew; rows that came under an older SCHEMA keep their own."""
-        if self.tables and message.schema == self.schema and message.key_properties == self.keys:
+        if self.tables and (message.schema, message.key_properties) == (self.schema, self.keys):
+            self.replication_keys = message.bookmark_properties
             return
         self.flush(staging, workers)
         workers.drain()
@@ -149,7 +143,8 @@ class Stream:
                     f"the SCHEMA is no JSON Schema ({error}): "
                     "mend it at the tap, or set validate_records to false for this stream"
                 ) from None
-            self.unchecked_patterns = max(self.unchecked_patterns, validator.unchecked)
+            noticed = self.noticed
+            noticed.unchecked_patterns = max(noticed.unchecked_patterns, validator.unchecked)
         rules = Rules(
             max_depth=self.max_depth,
             refuses_undeclared=settings.undeclared_fields == "fail",
@@ -217,10 +212,7 @@ class Stream:
             self.refuse(decoded.bad, decoded.aside)
         if self.failure:
             return
-        self.coerced.update(decoded.coerced)
-        self.added.update(decoded.added)
-        if self.settings.undeclared_fields != "add":
-            self.undeclared.update(decoded.undeclared)
+        self.noticed.take(decoded, adds=self.settings.undeclared_fields == "add")
         if self.settings.add_record_metadata:
             rows, keys = decoded.frames[""], self.tables[""].keys
             decoded.frames[""] = with_metadata(rows, decoded.envelopes, moments, keys)
@@ -331,16 +323,7 @@ class Stream:
         return self.bad_records if self.settings.on_bad_record == "quarantine" else 0
 
     def _notes(self) -> list[str]:
-        notes = [f"{count} values of {column} {how}" for (column, how), count in sorted(self.coerced.items())]
-        for what, counts in ((LEFT_OUT, self.undeclared), (ADDED, self.added)):
-            if counts:
-                fields = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items())[:10])
-                notes.append(f"{what} that the schema does not name: {fields}")
-        if self.unchecked_patterns:
-            notes.append(
-                f"{self.unchecked_patterns} patterns of the schema are not checked: "
-                "they are none, or need look-around or back-references, which can take for ever"
-            )
+        notes = list(self.noticed.notes())
         if self.filtered:
             notes.append(f"{self.filtered} records left out by the stream map's filter")
         if self.first_bad and self._set_aside():
@@ -377,24 +360,26 @@ def new_stream(
     store: Store,
 ) -> Stream:
     """Opens a stream at its first SCHEMA, in a run that `started` then; the lake knows its earlier names."""
-    mark = message.schema.get(MARK)
-    mark = mark if isinstance(mark, dict) else {}
+    mark, odd = Mark(), None
+    try:
+        mark = read_mark(message.schema)
+    except ValueError as error:
+        odd = f"line {message.line}: {error}"
     stream = Stream(
         name=message.stream,
         tap_stream=message.tap_stream or message.stream,
         settings=settings.of_stream(message.stream),
-        owner=Owner(
-            stream=message.stream, tenant=settings.tenant_id, source=settings.source or mark.get("source")
-        ),
-        origin=mark.get("origin"),
-        account=mark.get("account"),
+        owner=Owner(stream=message.stream, tenant=settings.tenant_id, source=settings.source or mark.source),
+        origin=mark.origin,
+        account=mark.account,
         tenant_column=settings.tenant_column,
         template=settings.dataset_template,
         quarantine=quarantine,
         max_depth=settings.max_depth,
         taken=taken,
         started=started,
-        evidence=Evidence(closes_with=mark.get("closes_with")),
+        evidence=Evidence(closes_with=mark.closes_with),
+        failure=odd,
     )
     stream.names, stream.there = known_names(store, stream.dataset(), stream.owner, stream.origin)
     return stream

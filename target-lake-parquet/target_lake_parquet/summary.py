@@ -9,7 +9,7 @@ from lake_parquet.errors import printable
 from lake_parquet.prune import Weight
 from lake_parquet.readable import plural, readable_bytes
 from lake_parquet.runs import DatasetSummary, RunRecord
-from target_lake_parquet.stream import LEFT_OUT
+from target_lake_parquet.noticed import LEFT_OUT
 
 
 def log_summary(logger: logging.Logger, run: RunRecord) -> None:

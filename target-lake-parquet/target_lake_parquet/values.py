@@ -16,6 +16,7 @@ import polars as pl
 import pyarrow as pa
 
 from lake_parquet.widen import JSON
+from target_lake_parquet.caps import MAX_NUMBER
 from target_lake_parquet.columns import MAX_DIGITS, Column, Kind
 from target_lake_parquet.dates import (
     Converted,
@@ -194,7 +195,7 @@ def _to_decimal(value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
     try:
-        if isinstance(value, str) and not _NUMBER.fullmatch(value):
+        if isinstance(value, str) and (len(value) >= MAX_NUMBER or not _NUMBER.fullmatch(value)):
             return None
         number = Decimal(repr(value) if isinstance(value, float) else value)
     except InvalidOperation:

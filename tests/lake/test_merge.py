@@ -282,3 +282,17 @@ def test_rows_are_merged_in_parts_only_where_they_are_many_whichever_run_staged_
     writer.upsert(frame([{"id": 1}], schema))
     assert merged == [[2, 3], [3]]
     assert sorted(row["id"] for row in writer.rows()) == [1, 2, 3]
+
+
+def test_a_merge_in_parts_leaves_the_files_of_other_families(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small files may hold many rows: several families are merged in one folder at a time."""
+    monkeypatch.setattr(large_merge, "ROWS_A_PART", 2)
+    other = tmp_path / "u.run.0.0.part"
+    other.touch()
+    run = frame([{"id": number} for number in range(5)], {"id": pl.Int64}).lazy()
+    rule = Rule(keys=("id",), keeps=True, replaces=True, replication_key=None, hard_delete=True)
+    merged = large_merge.merge_large(Side("s", None, [run], 5, ("id",)), [], rule, tmp_path)
+    assert merged["s"].rows.collect()["id"].to_list() == [0, 1, 2, 3, 4]
+    assert [one.name for one in tmp_path.iterdir()] == [other.name]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from lake_parquet.widen import unite
-from target_lake_parquet.blocks import PARTS, BlockDecoder, Rules, decode_exact
+from target_lake_parquet.blocks import MAX_UNDECLARED, PARTS, BlockDecoder, Rules, decode_exact
 from target_lake_parquet.columns import Plan, Table, table_of
 from target_lake_parquet.decode import Decoded
 from target_lake_parquet.fast import decode_fast, plan_of
@@ -298,6 +298,9 @@ def test_records_that_make_up_names_as_they_go_teach_nothing() -> None:
         for decoded in decoder.decode([rows]):
             undeclared.update(decoded.undeclared)
     assert undeclared == Counter({f"made_up_{number}": 1 for number in range(30_000)})
+    plan = decoder._plan  # what it learnt shows nowhere else but in memory and time
+    assert plan is not None
+    assert len(plan.undeclared) <= MAX_UNDECLARED
 
 
 def test_a_field_name_that_msgspec_cannot_look_for_goes_the_exact_way() -> None:

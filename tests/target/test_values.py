@@ -122,7 +122,10 @@ REFUSED: list[tuple[Kind, list[str], str]] = [
     (Kind.NUMBER, ["1e1001", "-1e999999999", "1e-1001"], "has too large an exponent"),
     (
         Kind.DECIMAL,
-        ['"x"', '"1_000"', '"\u0661"', '"0x1"', '""', '"NaN"', '"Infinity"', '"1e2000"', "true", "[]"],
+        [
+            *['"x"', '"1_000"', '"\u0661"', '"0x1"', '""', '"NaN"', '"Infinity"', '"1e2000"', "true", "[]"],
+            '"1.' + "1" * 1000 + '"',
+        ],
         "is not a decimal number",
     ),
     (Kind.BOOLEAN, ["0", "1", '"true"', "[]"], "is not true or false"),
