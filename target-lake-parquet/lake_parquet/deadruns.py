@@ -16,7 +16,15 @@ from lake_parquet.claims import settle
 from lake_parquet.errors import LakeError
 from lake_parquet.family import Family
 from lake_parquet.files import locked, make_folder, place_below, try_lock
-from lake_parquet.journal import SEGMENT, Journal, StagedFamily, read_journal, remove_all_but, write_journal
+from lake_parquet.journal import (
+    NAME,
+    SEGMENT,
+    Journal,
+    StagedFamily,
+    read_journal,
+    remove_all_but,
+    write_journal,
+)
 from lake_parquet.merge import height_of
 from lake_parquet.policy import StreamFacts
 from lake_parquet.quarantine import take_over
@@ -136,20 +144,20 @@ def has_dead_rows(root: Path) -> bool:
 def _open(folder: Path) -> DeadRun | None:
     """A dead run's folder; None where the run lives, or kept nothing."""
     try:
-        journal = read_journal(folder)
-        lock = try_lock(folder / "lock") if journal else None
+        # a run that lives is locked: its journal, which may be long, is not even read
+        lock = try_lock(folder / "lock") if (folder / NAME).exists() else None
     except FileNotFoundError:  # another run settled it meanwhile
         return None
-    if journal is None or lock is None:
+    if lock is None:
         return None
     with ExitStack() as held:
         # whatever fails: a lock that stays with this process makes the run look alive, and its rows come late
         held.callback(os.close, lock)
-        again = read_journal(folder)  # before the lock was ours, another may have settled some of it
-        if again is None:
+        journal = read_journal(folder)
+        if journal is None:
             return None
         held.pop_all()
-    return DeadRun(folder, lock, again)
+    return DeadRun(folder, lock, journal)
 
 
 def sweep(store: Store) -> list[str]:

@@ -14,6 +14,7 @@ from lake_parquet.deadruns import DeadRows
 from lake_parquet.family import Family
 from lake_parquet.large_merge import Side, is_large, merge_large
 from lake_parquet.merge import Merged, Rule, height_of, merge_child, merge_stream
+from lake_parquet.names import TableNames
 from lake_parquet.policy import Decision, StreamFacts
 from lake_parquet.staging import ROW, StagedRows, Staging
 
@@ -120,9 +121,15 @@ def _rule(family: Family, facts: StreamFacts, decision: Decision, *, keeps: bool
         keys=family.stream.keys,
         keeps=keeps,
         replaces=decision.load_method != "append-only",
-        replication_key=facts.replication_keys[0] if facts.replication_keys else None,
+        replication_key=_column_of(family, facts.replication_keys[0]) if facts.replication_keys else None,
         hard_delete=facts.hard_delete,
     )
+
+
+def _column_of(family: Family, field: str) -> str:
+    """What the column of one of the stream's own fields is called."""
+    columns = family.names.get("", TableNames()).columns
+    return next((name for name, path in columns.items() if path == (field,)), field)
 
 
 def _merge(family: Family, rule: Rule, scans: Scans, step: Step, scratch: Path) -> dict[str, Merged]:

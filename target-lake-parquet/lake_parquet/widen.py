@@ -5,7 +5,7 @@ no common type becomes a string, and what meets JSON text becomes JSON text. The
 `docs/lake-format.md`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 import polars as pl
@@ -36,7 +36,7 @@ def common_type(having: Sequence[tuple[pl.LazyFrame, pl.DataType]], column: str)
         return dtypes.pop()
     if any(dtype == JSON and _has_values(frame, column) for frame, dtype in having):
         return JSON
-    for candidate in _candidates(dtypes):
+    for candidate in _candidates(dtypes, having, column):
         if all(dtype == candidate or is_exact(frame, column, dtype, candidate) for frame, dtype in having):
             return candidate
     return pl.String()
@@ -46,17 +46,29 @@ def _has_values(frame: pl.LazyFrame, column: str) -> bool:
     return bool(frame.select(pl.col(column).is_not_null().any()).collect(engine="streaming").item())
 
 
-def _candidates(dtypes: set[pl.DataType]) -> list[pl.DataType]:
+def _candidates(
+    dtypes: set[pl.DataType], having: Sequence[tuple[pl.LazyFrame, pl.DataType]], column: str
+) -> Iterator[pl.DataType]:
     """Types that might hold all of `dtypes`, the narrowest first."""
     scales = [dtype.scale for dtype in dtypes if isinstance(dtype, pl.Decimal)]
-    numeric = all(isinstance(dtype, pl.Int64 | pl.Float64 | pl.Decimal) for dtype in dtypes)
-    if numeric and scales:
-        return [pl.Decimal(MAX_DIGITS, max(scales))]
-    if numeric:
-        return [pl.Float64()]
+    if all(isinstance(dtype, pl.Int64 | pl.Float64 | pl.Decimal) for dtype in dtypes):
+        if not scales:
+            yield pl.Float64()
+        floats = [_digits_behind_the_point(frame, column) for frame, dtype in having if dtype == pl.Float64()]
+        scale = max([*scales, *floats])
+        if scale <= MAX_DIGITS:
+            yield pl.Decimal(MAX_DIGITS, scale)
     if dtypes == {pl.Date(), TIMESTAMP}:
-        return [TIMESTAMP]
-    return []
+        yield TIMESTAMP
+
+
+def _digits_behind_the_point(frame: pl.LazyFrame, column: str) -> int:
+    """The most digits that a float of a column has behind the point, in its shortest text."""
+    text = pl.col(column).cast(pl.String())
+    behind = text.str.extract(r"\.(\d*)").fill_null("").str.strip_chars_end("0").str.len_bytes()
+    exponent = text.str.extract(r"e([+-]?\d+)").str.strip_prefix("+").cast(pl.Int64).fill_null(0)
+    most = frame.select((behind.cast(pl.Int64) - exponent).max()).collect(engine="streaming").item()
+    return max(0, most or 0)
 
 
 def cast_to(dtype: pl.DataType, column: str, own: pl.DataType) -> pl.Expr:

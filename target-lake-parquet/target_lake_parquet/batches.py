@@ -110,17 +110,22 @@ def _decompressed(file: BinaryIO, compression: str | None, max_bytes: int) -> It
 
 def _split(pieces: Iterator[bytes], max_line_bytes: int) -> Iterator[list[bytes]]:
     """The lines of a file, without their ends."""
-    rest = b""
+    rest: list[bytes] = []  # of a line whose end is still to come: joined once, however long it is
+    length = 0
     for piece in pieces:
-        *lines, rest = (rest + piece).split(b"\n")
-        if max(map(len, (*lines[:1], rest))) > max_line_bytes:  # the others are shorter than a piece
+        first, *others = piece.split(b"\n")
+        length += len(first)
+        if max(length, len(others[-1]) if others else 0) > max_line_bytes:  # the rest is within a piece
             limit = max_line_bytes // 2**20
             raise BatchError(
                 f"it has a line longer than {limit} MiB: set max_line_mb higher if the tap means it"
             )
-        yield lines
-    if rest:
-        yield [rest]
+        rest.append(first)
+        if others:
+            yield [b"".join(rest), *others[:-1]]
+            rest, length = [others[-1]], len(others[-1])
+    if length:
+        yield [b"".join(rest)]
 
 
 def _as_rows(

@@ -80,6 +80,18 @@ class BlockDecoder:
         self._screen: tuple[FastPlan, Screen] | None = None
         self._declares_deletes = any(column.path == (DELETED_AT,) for column in table.columns)
 
+    def _declare_deletes(self) -> None:
+        """Adds the mark of deleted rows to the columns, of later blocks too."""
+        self._declares_deletes = True
+        mark = Column(DELETED_AT, (DELETED_AT,), Kind.TIMESTAMP)
+        self.table = replace(self.table, columns=(*self.table.columns, mark))
+        self._plan = self._plan and plan_of(
+            self.table,
+            self._plan.picked,
+            reads_envelopes=self._reads_envelopes,
+            max_depth=self.rules.max_depth,
+        )
+
     @cached_property
     def _with_deletes(self) -> "BlockDecoder":
         """Decodes blocks with the mark of deleted rows, which many taps do not declare in their SCHEMA."""
@@ -92,7 +104,9 @@ class BlockDecoder:
     def decode(self, rows: Sequence[Rows]) -> Iterator[Decoded]:
         """Decodes runs of RECORD lines, in order; several frames a table may come of them."""
         block = b"".join(run.block for run in rows)
-        if not self._declares_deletes and _DELETED in block:
+        if not self._declares_deletes and _DELETED in block and self.rules.adding:
+            self._declare_deletes()  # blocks come one by one here, and learn of added fields from each other
+        elif not self._declares_deletes and _DELETED in block:
             yield from self._with_deletes.decode(rows)
             return
         lines = _line_numbers(rows)
@@ -263,17 +277,39 @@ def learnt(plan: FastPlan, block: bytes, exact: Decoded, rules: Rules) -> FastPl
 
 
 def woven(many: Decoded, few: Decoded) -> list[Decoded]:
-    """Two parts of a block in the order of their lines; what was noticed of both is in the first piece."""
+    """Two parts of a block in the order of their lines; what was noticed of both is in the first piece.
+
+    They are one piece but where a column of the few has widened.
+    """
+    if all(few.frames[suffix].schema == frame.schema for suffix, frame in many.frames.items()):
+        return [_joined(many, few)]
     cuts = [cut for line in few.frames[""][ROW] for cut in (line, line + 1)]
     starts, ends = [0, *cuts], [*cuts, LAST_LINE]
     first, *others = (
         _lines(few if number % 2 else many, start, end)
         for number, (start, end) in enumerate(zip(starts, ends, strict=True))
     )
-    first.coerced = dict(Counter(many.coerced) + Counter(few.coerced))
-    first.undeclared = dict(Counter(many.undeclared) + Counter(few.undeclared))
-    first.bad, first.aside = [*many.bad, *few.bad], many.aside | few.aside
+    _notice(first, many, few)
     return [first, *(piece for piece in others if piece.frames[""].height)]
+
+
+def _joined(many: Decoded, few: Decoded) -> Decoded:
+    """Two parts of a block with the same columns as one, in the order of their lines."""
+    whole = Decoded()
+    for suffix, frame in many.frames.items():
+        rows = pl.concat([frame, few.frames[suffix]])
+        whole.frames[suffix] = rows.sort(ROW, maintain_order=True)
+        if not suffix and many.envelopes is not None and few.envelopes is not None:
+            order = rows[ROW].arg_sort()  # each line is one row here
+            whole.envelopes = pl.concat([many.envelopes, few.envelopes])[order]
+    _notice(whole, many, few)
+    return whole
+
+
+def _notice(piece: Decoded, many: Decoded, few: Decoded) -> None:
+    piece.coerced = dict(Counter(many.coerced) + Counter(few.coerced))
+    piece.undeclared = dict(Counter(many.undeclared) + Counter(few.undeclared))
+    piece.bad, piece.aside = [*many.bad, *few.bad], many.aside | few.aside
 
 
 def _lines(decoded: Decoded, start: int, end: int) -> Decoded:

@@ -22,6 +22,7 @@ from target_lake_parquet.columns import (
     kind_of_values,
     with_added,
 )
+from target_lake_parquet.places import Node, tree_of
 from target_lake_parquet.unreadable import RECORD, explain
 from target_lake_parquet.values import convert, parse_number
 
@@ -174,7 +175,7 @@ def _decode_child(
     parents: list[int] = []
     positions: list[int] = []
     elements: list[dict[str, Any] | None] = []
-    name = f"{parent.suffix}.{'.'.join(child.path)}".lstrip(".")
+    name = ".".join(filter(None, (parent.suffix, *child.path)))
     for index, array in enumerate(arrays):
         if array is None:
             continue
@@ -195,14 +196,6 @@ def _decode_child(
         pl.Series(POSITION, positions, dtype=pl.Int64),
     ]
     return _decode_table(child, [lines[index] for index in parents], elements, lead, decoded, adding)
-
-
-@dataclass(slots=True)
-class _Node:
-    """A place in the record: a wanted value, or an object with places below it."""
-
-    wanted: bool = False
-    below: dict[str, "_Node"] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -236,30 +229,24 @@ def _pick(
     decoded: Decoded,
     adding: Plan | None,
 ) -> _Picked:
-    root = _Node()
-    for path in [column.path for column in table.columns] + [child.path for child in table.children]:
-        node = root
-        for part in path:
-            node = node.below.setdefault(part, _Node())
-        node.wanted = True
     room = MAX_ADDED - sum(column.is_added for column in table.columns) if adding else 0
     picked = _Picked(table, decoded, room)
-    _descend(root, (), lines, objects, picked)
+    _descend(tree_of(table), (), lines, objects, picked)
     return picked
 
 
 def _descend(
-    node: _Node, path: tuple[str, ...], lines: Sequence[int], objects: Sequence[Any], picked: _Picked
+    node: Node, path: tuple[str, ...], lines: Sequence[int], objects: Sequence[Any], picked: _Picked
 ) -> None:
     known = node.below.keys()
     for index, value in enumerate(objects):
         if value and not value.keys() <= known:
-            for name in value.keys() - known:
+            for name in [name for name in value if name not in known]:
                 picked.undeclared((*path, name), lines[index], index, value[name])
     for name, below in node.below.items():
         values = [None if value is None else value.get(name) for value in objects]
         here = (*path, name)
-        if below.wanted:
+        if below.is_leaf:
             picked.values[here] = values
             continue
         for index, value in enumerate(values):

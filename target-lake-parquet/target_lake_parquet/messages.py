@@ -28,7 +28,7 @@ BY_MAP = "by its stream map"
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-_MEMBER = re.compile(rb'\s*[{,]\s*"(\w+)"\s*:\s*"([^"\\]*+)"\s*(?=,)')
+_MEMBER = re.compile(rb'\s*[{,]\s*"(\w+)"\s*:\s*"((?:[^"\\]|\\.)*+)"\s*(?=,)')
 """A text at the beginning of a message: its type, say."""
 
 SHORT_RUN = 16
@@ -313,7 +313,7 @@ def _unreadable(number: int, line: bytes, reason: str) -> Message:
     while (member := _MEMBER.match(line, at)) and member[1] not in head:
         head[member[1]] = member[2]
         at = member.end()
-    kind, stream = head.get(b"type", b"").upper(), head.get(b"stream", b"").decode(errors="replace")
+    kind, stream = head.get(b"type", b"").upper(), _text(head.get(b"stream", b""))
     if stream and kind == b"RECORD":
         return Rows(stream, line, number, 1)  # whoever decodes it will say what is the matter with it
     if stream and kind in (b"SCHEMA", b"ACTIVATE_VERSION", b"BATCH"):
@@ -321,6 +321,16 @@ def _unreadable(number: int, line: bytes, reason: str) -> Message:
         return BadMessage(number, stream, reason)
     is_marked = line.startswith(_BYTE_ORDER_MARK)
     raise _no_message(number, "a byte order mark begins it" if is_marked else reason)
+
+
+def _text(inner: bytes) -> str:
+    """What a JSON string says, from between its quotes; nothing where it is none."""
+    if b"\\" not in inner:
+        return inner.decode(errors="replace")
+    try:
+        return msgspec.json.decode(b'"' + inner + b'"', type=str)
+    except msgspec.MsgspecError:
+        return ""
 
 
 def _no_message(number: int, reason: str) -> BadLine:

@@ -147,7 +147,7 @@ def undeclared_places(table: Table, block: bytes) -> set[Place]:
     """The fields of records that their schema does not name; of lines that can be read, that is."""
     found: set[Place] = set()
     decoder = msgspec.json.Decoder(Envelope)
-    for line in block.splitlines():
+    for line in block.split(b"\n"):
         try:
             record = msgspec.json.decode(decoder.decode(line).record)
         except (msgspec.MsgspecError, RecursionError, ValueError):

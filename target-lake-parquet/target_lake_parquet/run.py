@@ -1,6 +1,7 @@
 """One run: messages in, published snapshots and a printed bookmark out."""
 
 import contextlib
+import heapq
 import logging
 import secrets
 from collections import Counter
@@ -54,6 +55,8 @@ WAITING_BYTES = 48 * 2**20
 
 IDLE_BYTES = 16 * 2**20
 """As many of them wait while a thread is free: the blocks of many streams would all fill at the same time."""
+FLUSHED_SHARE = 50
+"""One stream of so many is decoded at a time, the fullest first."""
 
 
 class Run:
@@ -188,9 +191,10 @@ class Run:
             return
         self._waiting = sum(stream.waiting_bytes for stream in self.streams.values())
         if self._waiting > most:
-            fullest = max(self.streams.values(), key=lambda stream: stream.waiting_bytes)
-            self._waiting -= fullest.waiting_bytes
-            fullest.flush(self.staging, self.workers)
+            count = -(-len(self.streams) // FLUSHED_SHARE)
+            for fullest in heapq.nlargest(count, self.streams.values(), lambda one: one.waiting_bytes):
+                self._waiting -= fullest.waiting_bytes
+                fullest.flush(self.staging, self.workers)
 
     def _take_state(self, message: StateMessage) -> None:
         self.counts["STATE"] += 1
@@ -210,17 +214,16 @@ class Run:
         for stream in self.streams.values():
             stream.flush(self.staging, self.workers)
         self.workers.drain()
-        kept = [
-            (stream.family(), facts)
-            for stream in self.streams.values()
-            if not stream.failure
-            and self.committer.may_keep(stream.family(), facts := self._facts(stream, "open"))
-        ]
+        open_ones = [(stream.family(), self._facts(stream, "open")) for stream in self._good()]
+        kept = [(family, facts) for family, facts in open_ones if self.committer.may_keep(family, facts)]
         self.quarantine.sync()
         self.staging.keep(kept)
         datasets = {family.stream.dataset for family, _ in kept}
         others = [name for name, stream in self.streams.items() if stream.dataset() not in datasets]
         self.states.hand_on(self._bookmarks_before(others))
+
+    def _good(self) -> list[Stream]:
+        return [stream for stream in self.streams.values() if not stream.failure]
 
     def _is_stub(self) -> bool:
         return any(stream.origin == "stub" for stream in self.streams.values())

@@ -18,7 +18,7 @@ class States:
     def __init__(self) -> None:
         """Begins with none."""
         self.last: StateMessage | None = None
-        self._printed: Any = None
+        self._printed: bytes | None = None
         self._openings: dict[str, Any] = {}
 
     def received(self, message: StateMessage) -> None:
@@ -68,7 +68,7 @@ class States:
         return msgspec.json.encode({**value, "bookmarks": kept})
 
     def hand_on(self, unpublished: Mapping[str, Any]) -> None:
-        """Prints the `payload`, unless it says what was printed last.
+        """Prints the `payload`, unless that was printed last; one put together anew must say something else.
 
         Raises:
             StateLostError: stdout is closed or full.
@@ -76,10 +76,15 @@ class States:
         payload = self.payload(unpublished)
         if payload is None:
             return
-        value = msgspec.json.decode(payload)
-        if value != self._printed:
-            print_state(payload)
-            self._printed = value
+        is_raw = self.last is not None and payload == self.last.raw
+        if payload == self._printed or (not is_raw and self._says_the_same(payload)):
+            return
+        print_state(payload)
+        self._printed = payload
+
+    def _says_the_same(self, payload: bytes) -> bool:
+        printed = self._printed
+        return printed is not None and msgspec.json.decode(payload) == msgspec.json.decode(printed)
 
 
 class StateLostError(LakeError):

@@ -20,13 +20,33 @@ Column = tuple[Any, list[Any]]
 CASES: list[tuple[str, Column, Column, Any, list[Any]]] = [
     ("equal", (pl.Int64, [1]), (pl.Int64, [2]), pl.Int64, [1, 2]),
     ("int and float", (pl.Int64, [1]), (pl.Float64, [0.5]), pl.Float64, [1.0, 0.5]),
-    ("int that a float cannot hold", (pl.Int64, [BIG]), (pl.Float64, [0.5]), pl.String, [str(BIG), "0.5"]),
+    (
+        "int that a float cannot hold",
+        (pl.Int64, [BIG]),
+        (pl.Float64, [0.5]),
+        pl.Decimal(38, 1),
+        [Decimal(BIG), Decimal("0.5")],
+    ),
+    (
+        "decimal without a point, and floats with one",
+        (pl.Decimal(38, 0), [Decimal(10**20 + 1)]),
+        (pl.Float64, [1.5, 2.5e-7, -1e5]),
+        pl.Decimal(38, 8),
+        [Decimal(10**20 + 1), Decimal("1.5"), Decimal("0.00000025"), Decimal(-100000)],
+    ),
+    (
+        "int that a float cannot hold, and a float that no decimal holds",
+        (pl.Int64, [BIG]),
+        (pl.Float64, [1e-300]),
+        pl.String,
+        [str(BIG), "1e-300"],
+    ),
     (
         "int that a float would write with other digits",
         (pl.Int64, [55973690659141632]),
         (pl.Float64, [0.5]),
-        pl.String,
-        ["55973690659141632", "0.5"],
+        pl.Decimal(38, 1),
+        [Decimal(55973690659141632), Decimal("0.5")],
     ),
     (
         "int past 2**53 that a float writes as it is",
@@ -39,8 +59,8 @@ CASES: list[tuple[str, Column, Column, Any, list[Any]]] = [
         "greatest int and float",
         (pl.Int64, [2**63 - 1]),
         (pl.Float64, [0.5]),
-        pl.String,
-        [str(2**63 - 1), "0.5"],
+        pl.Decimal(38, 1),
+        [Decimal(2**63 - 1), Decimal("0.5")],
     ),
     (
         "int and decimal",

@@ -1,5 +1,6 @@
 """What several runs make of one dataset, and several SCHEMAs of one run: nothing lost, nobody stuck."""
 
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
@@ -114,3 +115,61 @@ def test_moments_may_be_keys_of_children(place: Place) -> None:
     place.good(head(MOMENT, l=ITEMS), record("s", id=noon, l=[{"q": 2}]), bookmark("s", 1, "id"))
     assert sorted(ids(place)) == ["2026-01-01T12:00:00.000000Z", "x"]
     assert place.frame("s__l")["q"].to_list() == [2]
+
+
+def test_numbers_of_one_column_are_decimals_where_38_digits_hold_them_however_blocks_are_cut(
+    place: Place,
+) -> None:
+    head = schema("s", {"id": KEY, "n": {"type": "number"}})
+    place.good(head, record("s", id=1, n=1.5), record("s", id=2, n=100000000000000000001))
+    assert place.frame("s")["n"].to_list() == [Decimal("1.5"), Decimal(100000000000000000001)]
+
+
+def test_rows_read_again_are_dropped_whatever_the_replication_key_s_column_is_called(place: Place) -> None:
+    head = schema("s", {"U": INTEGER, "u": INTEGER}, keys=None, bookmarks=["u"])
+    for _ in range(2):
+        place.good(head, record("s", U=1, u=2), record("s", U=1, u=3), bookmark("s", 3, "u"))
+    assert place.frame("s").rows() == [(1, 2), (1, 3)]
+
+
+def test_fields_added_beside_the_mark_of_deleted_rows_are_known_to_later_schemas(place: Place) -> None:
+    place.good(
+        schema("s", {"id": KEY}), record("s", id=1, x=5, _sdc_deleted_at=None),
+        schema("s", {"id": KEY, "b": INTEGER}), record("s", id=2, X=6),
+        undeclared_fields="add",
+    )  # fmt: skip
+    names = place.frame("s").columns
+    assert len({name.casefold() for name in names}) == len(names)
+    assert place.frame("s").select("x", pl.col("^X_.*$")).rows() == [(5, None), (None, 6)]
+
+
+def test_a_bad_record_of_a_stream_whose_name_is_escaped_is_its_stream_s_alone(place: Place) -> None:
+    name = "\u00e9"
+    lines = [schema("ok", {"id": KEY}), record("ok", id=1), schema(name, {"id": KEY}), record(name, id=1)]
+    bad = '{"type": "RECORD", "stream": "\\u00e9", "record": {"id": NaN}}'
+    place.good(*lines, bad, on_bad_record="quarantine", dataset_template="x{stream}")
+    assert [len(place.frame(dataset)) for dataset in place.datasets()] == [1, 1]
+
+
+def test_a_carriage_return_within_a_record_hides_no_undeclared_field(place: Place) -> None:
+    hidden = '{"type": "RECORD", "stream": "s", "record": {"id": 1,\r"x": 2}}'
+    ended = place.run(schema("s", {"id": KEY}), hidden, undeclared_fields="fail")
+    assert (ended.code, place.datasets()) == (1, [])
+    assert "line 2: field 'x' is not named by the schema" in ended.err
+
+
+def test_many_coerced_records_make_no_more_segments_than_others(place: Place) -> None:
+    """Each cut its block in two: memory and time grew with them."""
+    rows = [record("s", id=n, n="x" * 400 if n % 20 else 5) for n in range(30_000)]
+    place.good(schema("s", {"id": KEY, "n": STRING}), *rows, add_record_metadata=True)
+    found = place.frame("s")
+    assert found["id"].to_list() == list(range(30_000))
+    assert found["n"].to_list() == ["x" * 400 if n % 20 else "5" for n in range(30_000)]
+    assert place.summary("s")["notes"][0] == "1500 values of n written as JSON text"
+
+
+def test_the_last_state_is_printed_as_it_came(place: Place) -> None:
+    """Also where one that says the same, put together anew, was printed in mid-run."""
+    last = '{"type": "STATE", "value": {"bookmarks": {},  "x": 1}}'
+    ended = place.good(schema("s", {"id": KEY}), record("s", id=1), last, checkpoint_seconds=0)
+    assert ended.out.splitlines()[-1] == '{"bookmarks": {},  "x": 1}'
