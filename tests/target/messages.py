@@ -9,6 +9,8 @@ NUMBER = {"type": ["null", "number"]}
 STRING = {"type": ["null", "string"]}
 MOMENT = {"type": ["null", "string"], "format": "date-time"}
 KEY = {"type": "integer"}
+EXACT_WAY: dict[str, Any] = {'size 5"': {}}
+"""A column that the fast way cannot look for: streams that have it are decoded the exact way."""
 
 
 def schema(

@@ -24,7 +24,18 @@ from hypothesis import strategies as st
 from target_lake_parquet.lines import Lines
 from tests.target.batch_tap import ROWS, row
 from tests.target.command import BIN, ENV, Ended, Place, assert_clear
-from tests.target.messages import INTEGER, KEY, MOMENT, NUMBER, STRING, activate, bookmark, record, schema
+from tests.target.messages import (
+    EXACT_WAY,
+    INTEGER,
+    KEY,
+    MOMENT,
+    NUMBER,
+    STRING,
+    activate,
+    bookmark,
+    record,
+    schema,
+)
 
 ITEMS = {"type": "array", "items": {"type": "object", "properties": {"sku": STRING, "count": INTEGER}}}
 HEAD = schema("s", {"id": KEY, "n": STRING, "items": ITEMS})
@@ -257,9 +268,9 @@ def test_a_bad_line_names_the_message_the_file_and_its_line(
     place: Place, inbox: Path, case: str, decoding: str
 ) -> None:
     file = jsonl(inbox / "1.json.gz", {"id": 1}, "", "  ", BROKEN[case])
-    untyped: dict[str, Any] = {"any": {}} if decoding == "exact" else {}
+    more = EXACT_WAY if decoding == "exact" else {}
     ended = place.run(
-        schema("s", {"id": KEY, "n": STRING, **untyped}), record("s", id=9), batch(GZIP, file),
+        schema("s", {"id": KEY, "n": STRING, **more}), record("s", id=9), batch(GZIP, file),
         record("s", id=2), schema("t", {"id": KEY}), record("t", id=1),
     )  # fmt: skip
     assert (ended.code, ended.out) == (1, "")

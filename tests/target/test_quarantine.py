@@ -11,11 +11,11 @@ from target_lake_parquet.blocks import BlockDecoder, Rules
 from target_lake_parquet.columns import table_of
 from target_lake_parquet.messages import Rows
 from tests.target.command import Place, assert_clear
-from tests.target.messages import INTEGER, KEY, NUMBER, STRING, activate, bookmark, record, schema
+from tests.target.messages import EXACT_WAY, INTEGER, KEY, NUMBER, STRING, activate, bookmark, record, schema
 
 ITEMS = {"type": "array", "items": {"type": "object", "properties": {"sku": STRING, "n": INTEGER}}}
 HEAD = schema("s", {"id": KEY, "n": INTEGER, "name": STRING, "items": ITEMS})
-WIDE = schema("s", {"id": KEY, "n": INTEGER, "name": STRING, "items": ITEMS, "any": {}})
+WIDE = schema("s", {"id": KEY, "n": INTEGER, "name": STRING, "items": ITEMS, **EXACT_WAY})
 
 
 def aside(place: Place, dataset: str = "s") -> list[dict[str, Any]]:

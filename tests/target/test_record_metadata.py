@@ -9,7 +9,7 @@ import pytest
 
 from target_lake_parquet.metadata import NAMES
 from tests.target.command import Place
-from tests.target.messages import KEY, MOMENT, STRING, bookmark, schema
+from tests.target.messages import EXACT_WAY, KEY, MOMENT, STRING, bookmark, schema
 
 HEAD = schema("s", {"id": KEY, "n": STRING})
 MICROS = pl.Datetime("us", "UTC")
@@ -25,16 +25,14 @@ def told(**values: Any) -> str:
 @pytest.mark.parametrize("way", ["fast", "exact"])
 def test_each_row_tells_how_it_came(place: Place, way: str) -> None:
     before = datetime.now(UTC)
-    odd = [] if way == "fast" else [told(id=3, n=7, _version=9)]  # a number for a string: the exact way's
     place.good(
-        HEAD,
+        schema("s", {"id": KEY, "n": STRING, **EXACT_WAY}) if way == "exact" else HEAD,
         told(id=1, _time_extracted="2026-01-02T03:04:05.678901+01:00", _version=9),
         told(id=2),
-        *odd,
         add_record_metadata=True,
     )
     after = datetime.now(UTC)
-    frame = place.frame("s").sort("id")
+    frame = place.frame("s").sort("id").drop(EXACT_WAY, strict=False)
     assert frame.columns == ["id", "n", *NAMES]
     assert list(frame.schema.values())[2:] == [*[MICROS] * 4, *[pl.Int64] * 3]
     first, second = frame.to_dicts()[:2]
@@ -48,6 +46,20 @@ def test_each_row_tells_how_it_came(place: Place, way: str) -> None:
     )
     assert first["_sdc_received_at"] <= first["_sdc_batched_at"] <= after
     assert first["_sdc_sequence"] == round(first["_sdc_received_at"].timestamp() * 1000)
+
+
+def test_each_row_keeps_its_own_beside_odd_and_bad_records(place: Place) -> None:
+    """Odd ones are decoded apart, bad ones are taken out: the others must not get theirs."""
+    times = [f"2026-01-01T00:00:{second:02}Z" for second in range(60)]
+    values = [7 if number % 10 == 3 else {"bad": []} if number % 10 == 7 else "x" for number in range(60)]
+    lines = [
+        told(id="x" if number % 10 == 7 else number, n=value, _time_extracted=time, _version=number)
+        for number, (time, value) in enumerate(zip(times, values, strict=True))
+    ]
+    place.good(HEAD, *lines, add_record_metadata=True, on_bad_record="quarantine")
+    rows = place.frame("s").select("id", "_sdc_extracted_at", "_sdc_table_version").rows()
+    good = [number for number in range(60) if number % 10 != 7]
+    assert rows == [(number, datetime(2026, 1, 1, 0, 0, number, tzinfo=UTC), number) for number in good]
 
 
 @pytest.mark.parametrize("bad", ["", "yesterday", 5, None, {}, "9999-13-01T00:00:00Z"])

@@ -13,7 +13,7 @@ from singer_sdk.sinks.core import JSONSchemaValidator
 
 from target_lake_parquet.validation import InvalidSchemaError, Validator
 from tests.target.command import Place
-from tests.target.messages import KEY, STRING, record, schema
+from tests.target.messages import EXACT_WAY, KEY, STRING, record, schema
 
 OBJECTS = {
     "type": "array",
@@ -181,15 +181,15 @@ def test_patterns_run_in_linear_time_or_not_at_all(place: Place) -> None:
 
 @pytest.mark.parametrize("way", ["fast", "exact"])
 def test_both_ways_to_decode_refuse_what_breaks_the_schema(place: Place, way: str) -> None:
-    anything: dict[str, Any] = (
-        {} if way == "exact" else {"type": "string"}
-    )  # untyped columns: the exact way's
-    head = schema("s", {"id": KEY, "code": CODES, "any": anything})
-    lines = [head, record("s", id=1, code="a"), record("s", id=2, code="c")]
+    head = schema("s", {"id": KEY, "code": CODES, **(EXACT_WAY if way == "exact" else {})})
+    lines = [head, record("s", id=1, code="a"), record("s", id=2, code="c"), record("s", id=3, code="a")]
     ended = place.run(*lines, validate_records=True)
     assert ended.code == 1
     assert "line 3: field 'code' is not what 'enum' in its schema allows" in ended.err
-    place.good(*lines)
+    place.good(*lines, validate_records=True, on_bad_record="quarantine")
+    assert (place.frame("s")["id"].to_list(), place.summary("s")["rows_quarantined"]) == ([1, 3], 1)
+    place.good(*lines, source="x")
+    assert place.frame("x_s")["id"].to_list() == [1, 2, 3]
 
 
 def test_other_streams_go_on_and_a_schema_that_is_none_fails_its_stream_alone(place: Place) -> None:
