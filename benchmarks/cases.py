@@ -53,6 +53,7 @@ CASES = (
     Case("fifty", "fifty streams at once, record by record", streams.fifty, most=1.5),
     Case("states", "a STATE after every 100 records", streams.states, most=1.5),
     Case("coerced", "one value of another type in every 10,000 records, coerced", streams.coerced, most=2),
+    Case("often", "one value of another type in every 20 records, coerced", streams.often_coerced),
     Case(
         "bad",
         "one bad record in every 10,000, quarantined",
@@ -86,6 +87,7 @@ LOADS = (
     Load("long_line", "with one line of 20 MB", streams.long_line),
     Load("fifty", "dealt to fifty streams", streams.fifty),
     Load("coerced", "one coerced value in every 10,000 records", streams.coerced),
+    Load("often", "one coerced value in every 20 records", streams.often_coerced),
     Load(
         "bad",
         "one quarantined record in every 10,000",

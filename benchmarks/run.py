@@ -140,10 +140,11 @@ class Bench:
                 cost = run([sys.executable, "-m", "benchmarks.reading_peak", told, *arguments], source)
             except Failed as failure:
                 self.figures.missing[f"memory:{load.key}"] = f"failed: {failure}"
+                self.clear()
                 continue
             peak = json.loads(told.read_text())["reading_peak_mb"]
             size = source.stat().st_size / 1e6
-            self.figures.memory[kind, load.key] = report.Memory(size, peak, cost.peak_mb, cost.wall)
+            self.figures.memory[kind, load.key] = report.Memory(size, peak, cost.peak_mb)
             tell(f"memory   {kind:7s} {load.key:14s} {peak:8.0f} MB  {cost.peak_mb:8.0f} MB in all")
             self.clear()
 

@@ -18,6 +18,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 ODD_EVERY = 10_000
 """Records between two odd ones; the first stands in the middle of such a stretch."""
 
+OFTEN = 20
+"""Records between two odd ones of a tap whose schema is wrong for one record in twenty."""
+
 STATE_EVERY = 100
 REPEATED = 2_000
 """Records in the part that `repeated` writes over and over under new keys."""
@@ -206,11 +209,19 @@ def _dealt(kind: str, count: int, hands: int) -> Iterator[bytes]:
 
 def coerced(kind: str, count: int) -> Iterator[bytes]:
     """One value of another type in every 10,000 records, nothing lost: 7.0 for an integer, 7 for text."""
+    return _coerced(kind, count, ODD_EVERY)
 
+
+def often_coerced(kind: str, count: int) -> Iterator[bytes]:
+    """The same with one record in 20: their columns are known to hold such values by then."""
+    return _coerced(kind, count, OFTEN)
+
+
+def _coerced(kind: str, count: int, every: int) -> Iterator[bytes]:
     def change(record: Record, number: int) -> Record:
-        if not is_odd(number):
+        if number % every != every // 2:
             return record
-        is_first = number // ODD_EVERY % 2 == 0
+        is_first = number // every % 2 == 0
         return record | ({"id": float(number)} if is_first else {"name": number})
 
     return _changed(kind, count, change)
@@ -293,6 +304,7 @@ VARIANTS: dict[str, Callable[[str, int], Iterator[bytes]]] = {
         fifty,
         states,
         coerced,
+        often_coerced,
         bad,
         untyped,
         no_records,

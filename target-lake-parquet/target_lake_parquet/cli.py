@@ -63,10 +63,9 @@ class TargetCommand(SingerCommand):
             MemoryError,
         ) as error:
             code = tell(error, self.logger)
-            if isinstance(error, Interrupted):
-                sys.exit(code)
-            read_on(0)
-            sys.exit(code)  # at once: while the interpreter tidied up, the writer would go on
+            if not isinstance(error, Interrupted):
+                read_on(0)
+            sys.exit(code)
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Runs the callback without the SDK's own reporting of config errors, which `main` puts in a line."""
@@ -125,7 +124,7 @@ def read_on(pipe: int, seconds: float = 5, pause: float = 0.3) -> None:
 
 
 class Config(NamedTuple):
-    """What `--config` names: the settings of all files, the later ones first, and whether it says `ENV`."""
+    """What `--config` names: the settings of all files, where later ones win, and whether it says `ENV`."""
 
     config: dict[str, Any]
     parse_env: bool

@@ -52,6 +52,18 @@ def test_checkpoint_seconds_sets_how_often_a_state_is_printed(place: Place) -> N
     assert len(states_of(place)) == 1
 
 
+def test_checkpoint_seconds_counts_from_the_last_state_printed(place: Place) -> None:
+    argv = ("target-lake-parquet", "--config", place.configured(checkpoint_seconds=2))
+    with place.feeding(*argv) as process:
+        process.feed(f"{INCREMENTAL}\n".encode())
+        for day, pause in ((1, 2.5), (2, 0), (3, 0)):
+            time.sleep(pause)
+            line = record("s", id=day, at=f"2026-01-0{day}T00:00:00Z")
+            process.feed(f"{line}\n{bookmark('s', f'2026-01-0{day}', 'at')}\n".encode())
+        ended = process.end()
+    assert [line.count("2026-01-01") for line in ended.out.splitlines()] == [1, 0], ended.err
+
+
 def test_checkpoint_mb_has_a_state_printed_after_so_much_input(place: Place) -> None:
     assert len(states_of(place, checkpoint_mb=1)) == 2
     assert len(states_of(place, checkpoint_mb=3)) == 1
@@ -118,11 +130,12 @@ def test_compression_is_the_files_codec(place: Place, codec: str) -> None:
     assert metadata(place).row_group(0).column(0).compression == codec.upper()
 
 
-def test_compression_level_makes_the_file_smaller(place: Place) -> None:
+@pytest.mark.parametrize(("codec", "levels"), [("zstd", (1, 22)), ("gzip", (1, 9))])
+def test_compression_level_makes_the_file_smaller(place: Place, codec: str, levels: tuple[int, ...]) -> None:
     rows = [record("s", id=i, n=f"{i * i} {i % 97} {i % 13} words words") for i in range(20_000)]
     sizes = []
-    for level in (1, 22):
-        place.good(HEAD, *rows, source=f"l{level}", compression_level=level)
+    for level in levels:
+        place.good(HEAD, *rows, source=f"l{level}", compression=codec, compression_level=level)
         sizes.append(place.summary(f"l{level}_s")["bytes"])
     assert sizes[1] < sizes[0]
 
