@@ -79,10 +79,11 @@ class BlockDecoder:
         self._screens = False
         self._screen: tuple[FastPlan, Screen] | None = None
         self._declares_deletes = any(column.path == (DELETED_AT,) for column in table.columns)
+        self._reads_deletes = self._declares_deletes
 
     def _declare_deletes(self) -> None:
         """Adds the mark of deleted rows to the columns, of later blocks too."""
-        self._declares_deletes = True
+        self._reads_deletes = True
         mark = Column(DELETED_AT, (DELETED_AT,), Kind.TIMESTAMP)
         self.table = replace(self.table, columns=(*self.table.columns, mark))
         self._plan = self._plan and plan_of(
@@ -104,17 +105,17 @@ class BlockDecoder:
     def decode(self, rows: Sequence[Rows]) -> Iterator[Decoded]:
         """Decodes runs of RECORD lines, in order; several frames a table may come of them."""
         block = b"".join(run.block for run in rows)
-        if not self._declares_deletes and _DELETED in block and self.rules.adding:
+        if not self._reads_deletes and _DELETED in block and self.rules.adding:
             self._declare_deletes()  # blocks come one by one here, and learn of added fields from each other
-        elif not self._declares_deletes and _DELETED in block:
-            yield from self._with_deletes.decode(rows)
+        elif not self._reads_deletes and _DELETED in block:
+            yield from map(_without_idle_mark, self._with_deletes.decode(rows))
             return
         lines = _line_numbers(rows)
         width = sum(len(member.columns) for member in self.table.family())
         for part, numbers in _parts(block, lines, len(lines) * width // MAX_CELLS + 1):
             for decoded in self._decode(part, numbers):
                 self._count_added(decoded)
-                yield decoded
+                yield decoded if self._declares_deletes else _without_idle_mark(decoded)
 
     def _decode(self, block: bytes, lines: pl.Series) -> Iterator[Decoded]:
         plan = self._plan if not self._pause else None
@@ -322,6 +323,14 @@ def _lines(decoded: Decoded, start: int, end: int) -> Decoded:
         if not suffix and envelopes is not None:
             piece.envelopes = envelopes.slice(first, last - first)
     return piece
+
+
+def _without_idle_mark(decoded: Decoded) -> Decoded:
+    """Leaves the mark of deleted rows out where no row has it: its name may be some text's, or a null's."""
+    rows = decoded.frames[""]
+    if DELETED_AT in rows.columns and rows[DELETED_AT].null_count() == rows.height:
+        decoded.frames[""] = rows.drop(DELETED_AT)
+    return decoded
 
 
 def _line_numbers(rows: Sequence[Rows]) -> pl.Series:

@@ -265,6 +265,7 @@ def test_what_a_stream_was_refused_for_is_learnt(
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(streams())
 @example((["real"], ['{"real": -1e-400, "id": 0}', '{"real": 55973690659141632, "id": 0}'] * 3))
+@example((["text"], ['{"text": "_sdc_deleted_at", "id": 0}']))
 def test_however_a_block_is_cut_each_line_comes_out_once_and_the_same(
     stream: tuple[list[str], list[str]],
 ) -> None:

@@ -173,3 +173,12 @@ def test_the_last_state_is_printed_as_it_came(place: Place) -> None:
     last = '{"type": "STATE", "value": {"bookmarks": {},  "x": 1}}'
     ended = place.good(schema("s", {"id": KEY}), record("s", id=1), last, checkpoint_seconds=0)
     assert ended.out.splitlines()[-1] == '{"bookmarks": {},  "x": 1}'
+
+
+@pytest.mark.parametrize("undeclared", ["warn", "add"])
+def test_a_text_that_is_the_name_of_the_mark_of_deleted_rows_makes_no_column(
+    place: Place, undeclared: str
+) -> None:
+    head = schema("s", {"id": KEY, "n": STRING})
+    place.good(head, record("s", id=1, n="_sdc_deleted_at"), undeclared_fields=undeclared)
+    assert place.rows("s") == [{"id": 1, "n": "_sdc_deleted_at"}]
