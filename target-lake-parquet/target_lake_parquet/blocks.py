@@ -82,16 +82,9 @@ class BlockDecoder:
         self._reads_deletes = self._declares_deletes
 
     def _declare_deletes(self) -> None:
-        """Adds the mark of deleted rows to the columns, of later blocks too."""
-        self._reads_deletes = True
-        mark = Column(DELETED_AT, (DELETED_AT,), Kind.TIMESTAMP)
-        self.table = replace(self.table, columns=(*self.table.columns, mark))
-        self._plan = self._plan and plan_of(
-            self.table,
-            self._plan.picked,
-            reads_envelopes=self._reads_envelopes,
-            max_depth=self.rules.max_depth,
-        )
+        """Takes over the columns with the mark of deleted rows, for later blocks too."""
+        with_mark = self._with_deletes
+        self.table, self._plan, self._reads_deletes = with_mark.table, with_mark._plan, True  # noqa: SLF001 - one of ours
 
     @cached_property
     def _with_deletes(self) -> "BlockDecoder":

@@ -141,6 +141,7 @@ def read_config(names: Collection[str]) -> Config:
     for name in files:
         try:
             content = json.loads(Path(name).read_text(encoding="utf-8"), parse_constant=_no_number)
+            json.dumps(content, ensure_ascii=False).encode()
         except OSError as error:
             raise UsageError(f"config {name!r} cannot be read ({error.strerror}): check --config") from error
         except JSONDecodeError as error:
@@ -148,28 +149,21 @@ def read_config(names: Collection[str]) -> Config:
             raise UsageError(f"config {name!r} is not JSON ({error.msg}, {where}): mend the file") from error
         except UnicodeDecodeError as error:
             raise UsageError(f"config {name!r} is not UTF-8: save it anew in that encoding") from error
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"config {name!r} holds half a surrogate pair in a text: mend the file"
+            ) from None
         except (ValueError, RecursionError):
             what = "a number that is none or too long, or is nested too deeply"
             raise UsageError(f"config {name!r} holds {what}: mend the file") from None
         if not isinstance(content, dict):
             raise UsageError(f'config {name!r} holds no JSON object: it must read {{"<setting>": ...}}')
-        if not _can_be_said(content):
-            raise UsageError(f"config {name!r} holds half a surrogate pair in a text: mend the file")
         config |= content
     return Config(config, "ENV" in names)
 
 
 def _no_number(text: str) -> float:
     raise ValueError(text)
-
-
-def _can_be_said(value: Any) -> bool:  # noqa: ANN401 - any JSON value
-    """Tells whether all texts can be written down: none holds half a surrogate pair."""
-    if isinstance(value, str):
-        return not any("\ud800" <= char <= "\udfff" for char in value)
-    if isinstance(value, dict):
-        return all(_can_be_said(one) for pair in value.items() for one in pair)
-    return not isinstance(value, list) or all(map(_can_be_said, value))
 
 
 def explain(error: BaseException) -> tuple[str, int]:

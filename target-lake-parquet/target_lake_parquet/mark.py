@@ -32,7 +32,7 @@ def read_mark(schema: Mapping[str, Any]) -> Mark:
     mark = Mark(**{name: said.get(name) for name in Mark.__dataclass_fields__})
     odd = [name for name in Mark.__dataclass_fields__ if not isinstance(getattr(mark, name), str | None)]
     if odd:
-        raise ValueError(f"the SCHEMA's {MARK} has a {' and a '.join(odd)} that is no text: mend the tap")
+        raise ValueError(f"the SCHEMA's {MARK} is no text in {', '.join(odd)}: mend the tap")
     if SEPARATOR in (mark.source or ""):
         raise ValueError(
             f"the SCHEMA's {MARK} has a source with {SEPARATOR!r}, which parts a dataset from its child "

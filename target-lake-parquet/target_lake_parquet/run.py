@@ -270,7 +270,7 @@ class Run:
         if not self._at and (self.maps is None or self.maps.is_idle):
             self.logger.warning("No message arrived: if the tap failed, its own log says why.")
         for pattern in self.settings.unused_overrides(self.streams):
-            self.logger.warning("stream_overrides name %r, and no such stream came.", pattern)
+            self.logger.warning("stream_overrides name %r, and no such stream came: check its name.", pattern)
         self._tell()
         unpublished = dict.fromkeys(one.stream for one in missing)
         if self._is_stub():

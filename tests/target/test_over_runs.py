@@ -65,16 +65,22 @@ def test_a_field_name_that_no_fast_way_can_look_for_fails_no_stream(
 @pytest.mark.parametrize(
     ("mark", "reason"),
     [
-        ({"source": 5}, "the SCHEMA's x-singerlake has a source that is no text"),
-        ({"origin": 7, "account": []}, "has a origin and a account that is no text"),
-        ({"source": "a__b"}, "has a source with '__', which parts a dataset from its child datasets"),
+        ({"source": 5}, "the SCHEMA's x-singerlake is no text in source: mend the tap"),
+        (
+            {"origin": 7, "account": []},
+            "the SCHEMA's x-singerlake is no text in origin, account: mend the tap",
+        ),
+        (
+            {"source": "a__b"},
+            "the SCHEMA's x-singerlake has a source with '__', which parts a dataset from its child datasets",
+        ),
     ],
 )
 def test_a_mark_that_is_none_of_ours_fails_its_stream(place: Place, mark: Any, reason: str) -> None:
     ended = place.run(schema("s", {"id": KEY}, mark=mark), record("s", id=1), TIMED.replace('"s"', '"t"'))
     assert (ended.code, place.datasets()) == (1, ["t"])
     assert_clear(ended.err)
-    assert f"line 1: {reason}" in ended.err or reason in ended.err
+    assert f"line 1: {reason}" in ended.err
 
 
 def test_a_source_of_meltano_s_with_two_underscores_is_wrong_usage(place: Place) -> None:
@@ -96,7 +102,7 @@ def test_names_that_records_make_up_are_counted_up_to_a_thousand(place: Place) -
 
 
 def test_a_string_without_end_in_a_deep_line_is_refused(place: Place) -> None:
-    """It took time that grew with the square of its length: hours, for this one."""
+    """Its time grew with the square of its length: 17 s for 80 kB."""
     deep = '{"type":"RECORD","stream":"s","record":{"id":' + "[" * 101 + '"' + '\\"' * 500_000
     ended = place.run(TIMED, record("s", id=1), deep, record("s", id=2))
     assert (ended.code, place.datasets()) == (1, [])

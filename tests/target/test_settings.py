@@ -473,7 +473,7 @@ def test_faker_config_seeds_what_expressions_make_up(place: Place) -> None:
 
 def by_environment(place: Place, **variables: str) -> Ended:
     env = {f"TARGET_LAKE_PARQUET_{name}": value for name, value in variables.items()}
-    argv = ("target-lake-parquet", "--config", place.configured(), "--config", "ENV")
+    argv = ("target-lake-parquet", "--config", place.configured(source="file"), "--config", "ENV")
     return place.command(*argv, stdin=f"{HEAD}\n{ONE}\n", env=env)
 
 
@@ -496,10 +496,16 @@ def test_settings_may_come_from_the_environment(place: Place) -> None:
     assert "_sdc_sequence" in place.frame("env_s").columns
 
 
+def test_settings_may_come_from_the_environment_alone(place: Place) -> None:
+    env = {"TARGET_LAKE_PARQUET_LAKE_ROOT": str(place.root)}
+    ended = place.command("target-lake-parquet", "--config", "ENV", stdin=f"{HEAD}\n{ONE}\n", env=env)
+    assert (ended.code, place.datasets()) == (0, ["s"]), ended.err
+
+
 def test_an_empty_environment_variable_sets_nothing(place: Place) -> None:
     ended = by_environment(place, **{name.upper(): "" for name in SETTINGS["properties"]})
     assert ended.code == 0, ended.err
-    assert place.rows("s") == [{"id": 1, "n": "a"}]
+    assert place.rows("file_s") == [{"id": 1, "n": "a"}]
 
 
 @pytest.mark.parametrize(
