@@ -1,4 +1,7 @@
-"""A command in, what it took out: wall time, CPU time and peak memory of that one process. POSIX only."""
+"""A command in, what it took out: wall time, CPU time and peak memory of that one process. POSIX only.
+
+And what other work took of the machine meanwhile, without which no time says anything.
+"""
 
 import os
 import statistics
@@ -9,6 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 LIMIT_SECONDS = 1800
 """A command that takes longer is killed, and reported as failed."""
@@ -97,3 +102,29 @@ def ratio(costs: Sequence[Cost], to: Sequence[Cost]) -> float:
 def cpu_ratio(costs: Sequence[Cost], to: Sequence[Cost]) -> float:
     """The same of CPU time, which a busy machine disturbs less."""
     return statistics.median(one.cpu / other.cpu for one, other in zip(costs, to, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """CPU seconds up to now: of all cores, of what they did, and of this process with its ended children."""
+
+    all: float
+    busy: float
+    own: float
+
+    @classmethod
+    def now(cls) -> "Clock":
+        """Reads the machine's counters; time that the host gave to other machines counts as busy."""
+        times, own = psutil.cpu_times(), os.times()
+        waiting = times.idle + getattr(times, "iowait", 0.0)
+        # the kernel counts a guest's time in `user` as well
+        guests = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+        everything = sum(times) - guests
+        ours = own.user + own.system + own.children_user + own.children_system
+        return cls(everything, everything - waiting, ours)
+
+    def others(self, since: "Clock") -> float:
+        """The share of the machine that was busy with what is not ours, from 0 to 1."""
+        passed = self.all - since.all
+        busy = (self.busy - since.busy) - (self.own - since.own)
+        return min(max(busy / passed, 0.0), 1.0) if passed > 0 else 0.0

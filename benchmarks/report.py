@@ -16,6 +16,8 @@ from benchmarks.tools import SLOW, TARGET, TOOLS, Tool
 
 PACKAGES = ("singer-sdk", "polars", "pyarrow", "msgspec")
 KINDS = tuple(SIZES)
+QUIET = 0.05
+"""The share of the machine that other work may take before the page warns of its own figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,8 @@ class Figures:
     input_mb: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=dict)
-    load_before: float = field(default_factory=lambda: os.getloadavg()[0])
-    load_after: float = 0.0
+    others: float = 0.0
+    """The share of the machine that other work took meanwhile."""
     day: date = field(default_factory=lambda: datetime.now(UTC).date())
 
     def add(self, kind: str, key: str, cost: Cost) -> None:
@@ -184,15 +186,18 @@ def _when(figures: Figures) -> str:
         if figures.scale == 1
         else f" **At {figures.scale:g} of the full size: start-up weighs more, and the bars say little.**"
     )
-    busy = max(figures.load_before, figures.load_after) > 0.5 * (os.cpu_count() or 1) + 1
-    noise = " **Other work ran on the machine: these are not its own figures.**" if busy else ""
     inputs = ", ".join(f"{kind} {megabytes:.0f} MB" for kind, megabytes in figures.input_mb.items())
     ours = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return (
         f"Measured on {figures.day}, {_machine()}, Python {platform.python_version()}, {ours}.\n"
-        f"Inputs: {inputs}. Rounds in turn: {figures.rounds}. Load average {figures.load_before:.1f} before, "
-        f"{figures.load_after:.1f} after.{scale}{noise}"
+        f"Inputs: {inputs}. Rounds in turn: {figures.rounds}. {quiet(figures.others)}{scale}"
     )
+
+
+def quiet(others: float) -> str:
+    """Whether the machine was left alone, from the share of it that other work took."""
+    said = f"Other work took {others:.1%} of the machine meanwhile."
+    return said if others <= QUIET else f"**{said} These are not its own figures.**"
 
 
 def _machine() -> str:

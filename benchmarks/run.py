@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks import cases, report, streams, tools
-from benchmarks.measure import Cost, Failed, run, scaled
+from benchmarks.measure import Clock, Cost, Failed, run, scaled
 
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / ".bench"
@@ -219,13 +219,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=HOME, prefix="work-") as folder:
         bench = Bench(options, Path(folder) / "files")
         bench.folder.mkdir()
+        before = Clock.now()
         if not options.only or any(row in KEYS for row in options.only):
             for kind in streams.KINDS:
                 bench.speed(kind)
         if sys.platform == "linux":
             for kind in streams.KINDS:
                 bench.memory(kind)
-    bench.figures.load_after = os.getloadavg()[0]
+    bench.figures.others = Clock.now().others(before)
     print(report.tables(bench.figures))
     if options.write_docs:
         (ROOT / "docs/benchmarks.md").write_text(report.document(bench.figures), encoding="utf-8")

@@ -29,7 +29,8 @@ import msgspec
 
 import tap_shopify
 from benchmarks import tools
-from benchmarks.measure import Cost, Failed, cpu_ratio, median, ratio, run
+from benchmarks.measure import Clock, Cost, Failed, cpu_ratio, median, ratio, run
+from benchmarks.report import quiet
 from tap_common.cli import calm_collector
 from tap_common.emit import LineWriter
 from tap_shopify.backfill import PAGE_ROWS
@@ -263,13 +264,13 @@ def section(
     )
 
 
-def noted(rounds: int, versions: str, before: float) -> str:
+def noted(rounds: int, versions: str, others: float) -> str:
     """When and on what it was measured."""
     names = ("tap-shopify", "singer-python", "simplejson")
     found = [line for line in versions.split() if line.partition("==")[0] in names]
     return (
-        f"Measured on {datetime.now(UTC).date()}, {os.cpu_count()} cores, rounds in turn: {rounds}, load "
-        f"average {before:.1f} before, {os.getloadavg()[0]:.1f} after; peer: {', '.join(found)}."
+        f"Measured on {datetime.now(UTC).date()}, {os.cpu_count()} cores, rounds in turn: {rounds}; "
+        f"peer: {', '.join(found)}. {quiet(others)}"
     )
 
 
@@ -283,7 +284,7 @@ def main() -> None:
     parser.add_argument("--write-docs", action="store_true", help="write the section in docs/benchmarks.md")
     options = parser.parse_args()
     HOME.mkdir(exist_ok=True)
-    load = os.getloadavg()[0]
+    began = Clock.now()
     shop = Shop(options.orders)
     folder = Path(tempfile.mkdtemp(dir=HOME, prefix="work-"))
     try:
@@ -297,7 +298,8 @@ def main() -> None:
     finally:
         shutil.rmtree(folder)
         shop.close()
-    text = section(options.orders, pairs, speeds, noted(options.rounds, reads.versions, load))
+    others = Clock.now().others(began)
+    text = section(options.orders, pairs, speeds, noted(options.rounds, reads.versions, others))
     print(text)
     if options.write_docs:
         SECTION.write_text(text, encoding="utf-8")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import cases, measure, shopify, streams, tools
+from benchmarks import cases, measure, report, shopify, streams, tools
 from tests.emulators.shopify import ShopifyServer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -204,6 +204,32 @@ def test_the_peak_of_reading_is_told_beside_a_whole_run(tmp_path: Path) -> None:
     )
     assert 50 < json.loads(told.read_text())["reading_peak_mb"] <= cost.peak_mb
     assert len(list((tmp_path / "lake/raw/bench_narrow").glob("*.parquet"))) == 1
+
+
+def test_what_is_neither_idle_nor_ours_is_other_work() -> None:
+    before = measure.Clock(all=100.0, busy=40.0, own=10.0)
+
+    assert measure.Clock(all=120.0, busy=52.0, own=21.0).others(before) == 0.05
+    assert measure.Clock(all=120.0, busy=50.0, own=20.1).others(before) == 0.0  # the counters' ticks differ
+    assert before.others(before) == 0.0
+
+
+def test_a_child_that_ended_is_ours_and_its_work_was_the_machines() -> None:
+    before = measure.Clock.now()
+    burn = "import time\nwhile time.process_time() < 1: pass"
+    subprocess.run([sys.executable, "-c", burn], check=True)
+    after = measure.Clock.now()
+
+    assert after.own - before.own >= 1
+    assert after.all - before.all >= after.busy - before.busy >= 0.9  # its ticks are hundredths
+
+
+def test_the_page_warns_of_figures_that_are_not_the_machines_own() -> None:
+    assert report.quiet(0.05) == "Other work took 5.0% of the machine meanwhile."
+    assert (
+        report.quiet(0.051)
+        == "**Other work took 5.1% of the machine meanwhile. These are not its own figures.**"
+    )
 
 
 # ---- tap-shopify
