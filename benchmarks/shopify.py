@@ -30,7 +30,7 @@ import msgspec
 import tap_shopify
 from benchmarks import tools
 from benchmarks.measure import Clock, Cost, Failed, cpu_ratio, median, ratio, run
-from benchmarks.report import quiet
+from benchmarks.report import quiet, table
 from tap_common.cli import calm_collector
 from tap_common.emit import LineWriter
 from tap_shopify.backfill import PAGE_ROWS
@@ -247,13 +247,12 @@ def section(
         ],
     ]
     head = ["tap", "wall s", "CPU s", "peak MB", "x ours, wall", "x ours, CPU"]
-    table = "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
     met = "met" if faster >= LEAST else "missed"
     kept = "met" if emitted <= MOST else "missed"
     text = Path(__file__).with_name("shopify.md").read_text(encoding="utf-8")
     return text.format(
         orders=f"{orders:,}",
-        table=table,
+        table=table(head, rows),
         least=LEAST,
         met=met,
         emitted=emitted,

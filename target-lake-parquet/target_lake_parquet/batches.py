@@ -17,7 +17,16 @@ import msgspec
 from lake_parquet.foreign import ForeignParquetError, json_rows
 from target_lake_parquet.batch_files import SHOWN, BatchError, local_path, open_below
 from target_lake_parquet.lines import Lines
-from target_lake_parquet.messages import BadMessage, BatchMessage, Message, RefusedRecord, Rows, StateMessage
+from target_lake_parquet.messages import (
+    BadMessage,
+    BatchMessage,
+    LongLine,
+    Message,
+    RefusedRecord,
+    Rows,
+    StateMessage,
+    whole_lines,
+)
 from target_lake_parquet.settings import Settings
 from target_lake_parquet.unreadable import explain
 
@@ -110,22 +119,11 @@ def _decompressed(file: BinaryIO, compression: str | None, max_bytes: int) -> It
 
 def _split(pieces: Iterator[bytes], max_line_bytes: int) -> Iterator[list[bytes]]:
     """The lines of a file, without their ends."""
-    rest: list[bytes] = []  # of a line whose end is still to come: joined once, however long it is
-    length = 0
-    for piece in pieces:
-        first, *others = piece.split(b"\n")
-        length += len(first)
-        if max(length, len(others[-1]) if others else 0) > max_line_bytes:  # the rest is within a piece
-            limit = max_line_bytes // 2**20
-            raise BatchError(
-                f"it has a line longer than {limit} MiB: set max_line_mb higher if the tap means it"
-            )
-        rest.append(first)
-        if others:
-            yield [b"".join(rest), *others[:-1]]
-            rest, length = [others[-1]], len(others[-1])
-    if length:
-        yield [b"".join(rest)]
+    try:
+        for whole in whole_lines(pieces, max_line_bytes):
+            yield whole.removesuffix(b"\n").split(b"\n")
+    except LongLine as error:
+        raise BatchError(f"it has a line {error}") from None
 
 
 def _as_rows(

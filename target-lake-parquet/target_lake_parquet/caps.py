@@ -1,6 +1,6 @@
 """A line's bytes in, a refusal where parsing them would cost too much: looked at before any parser is. Pure.
 
-Neither check makes objects of what the bytes say; most lines cost two counts and one search.
+No check makes objects of what the bytes say; most lines cost two counts and one search.
 """
 
 import itertools
@@ -46,6 +46,14 @@ def check_caps(line: bytes, max_depth: int) -> None:
         raise TooDeepError(max_depth, _name_before(line, max_depth))
     if may_be_long and _has_digits(bare):
         raise ValueError(LONG_NUMBER)
+
+
+def is_utf8(text: bytes) -> bool:
+    """Tells whether bytes are UTF-8, as all JSON is (RFC 8259, section 8.1)."""
+    try:
+        return text.isascii() or bool(text.decode())
+    except UnicodeDecodeError:
+        return False
 
 
 def _has_digits(text: bytes) -> bool:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from lake_parquet.staging import ROW
+from target_lake_parquet.caps import is_utf8
 from target_lake_parquet.columns import (
     MAX_DIGITS,
     PARENT,
@@ -135,7 +136,7 @@ def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | Non
     Every line of `block` must be a RECORD message of the stream; `lines` are their numbers in the input.
     """
     are_torn = plan.picker and not _end_with_lines(block, len(lines))
-    if are_torn or not _is_utf8(block) or _has_odd_numbers(plan, block):
+    if are_torn or not is_utf8(block) or _has_odd_numbers(plan, block):
         return None
     # blocks are decoded on threads already: more of them would only get into each other's way
     read = pj.ReadOptions(use_threads=False, block_size=PARSE_BYTES)
@@ -187,13 +188,6 @@ def _end_with_lines(block: bytes, lines: int) -> bool:
     Within JSON no object follows another without a comma: here one ends, and the next begins.
     """
     return block.count(b"}\n{") + block.count(b"}\r\n{") + 1 == lines
-
-
-def _is_utf8(block: bytes) -> bool:
-    try:
-        return block.isascii() or bool(block.decode())
-    except UnicodeDecodeError:
-        return False
 
 
 def _has_odd_numbers(plan: FastPlan, block: bytes) -> bool:

@@ -4,7 +4,7 @@ The words are those of the Singer specification; message types are read whatever
 """
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -37,6 +37,10 @@ SHORT_RUN = 16
 
 class BadLine(LakeError):  # noqa: N818 - named after what it is about
     """A line is no Singer message."""
+
+
+class LongLine(ValueError):  # noqa: N818 - named after what it is about
+    """A line is longer than the setting allows; the message goes on after "is"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,36 +210,48 @@ def read_messages(source: BinaryIO, max_line_bytes: int, max_depth: int = MAX_DE
         BadLine: a line is no message; it names the line and what to do.
     """
     number = 1
-    rest: list[bytes] = []  # of a line whose end is still to come: joined once, however long it is
-    length = 0
     # what is there is read at once: a slow tap's messages do not wait for the chunk to fill
     read = getattr(source, "read1", source.read)
-    while chunk := read(min(CHUNK_BYTES, max_line_bytes)):
+    chunks = iter(lambda: read(min(CHUNK_BYTES, max_line_bytes)), b"")
+    try:
+        for whole in whole_lines(chunks, max_line_bytes):
+            text = whole.removeprefix(_BYTE_ORDER_MARK) if number == 1 else whole
+            if text.endswith(b"\n"):
+                number += yield from _messages(text, number, max_depth)
+            elif text and not text.isspace():
+                yield _message(number, text, max_depth)
+    except LongLine as error:
+        raise BadLine(f"line {number} is {error}") from None
+
+
+def whole_lines(chunks: Iterable[bytes], max_line_bytes: int) -> Iterator[bytes]:
+    """Joins chunks of text to runs of whole lines; only the very last line may lack its end.
+
+    Raises:
+        LongLine: the line after what was yielded is longer than `max_line_bytes`.
+    """
+    rest: list[bytes] = []  # of a line whose end is still to come: joined once, however long it is
+    length = 0
+    for chunk in chunks:
         end = chunk.rfind(b"\n") + 1
         if end:
             # only a chunk's first line can be longer than a chunk
-            _check_length(number, length + chunk.index(b"\n") + 1, max_line_bytes)
+            _check_length(length + chunk.index(b"\n") + 1, max_line_bytes)
             rest.append(chunk[:end])
-            whole, rest = b"".join(rest), [chunk[end:]]
-            if number == 1:
-                whole = whole.removeprefix(_BYTE_ORDER_MARK)
-            number += yield from _messages(whole, number, max_depth)
-            length = len(rest[0])
+            yield b"".join(rest)
+            rest, length = [chunk[end:]], len(chunk) - end
         else:
             rest.append(chunk)
             length += len(chunk)
-        _check_length(number, length, max_line_bytes)
-    last = b"".join(rest)
-    if number == 1:
-        last = last.removeprefix(_BYTE_ORDER_MARK)
-    if last and not last.isspace():
-        yield _message(number, last, max_depth)
+        _check_length(length, max_line_bytes)
+    if length:
+        yield b"".join(rest)
 
 
-def _check_length(number: int, length: int, max_line_bytes: int) -> None:
+def _check_length(length: int, max_line_bytes: int) -> None:
     if length > max_line_bytes:
         limit = max_line_bytes // 2**20
-        raise BadLine(f"line {number} is longer than {limit} MiB: set max_line_mb higher if the tap means it")
+        raise LongLine(f"longer than {limit} MiB: set max_line_mb higher if the tap means it")
 
 
 def _messages(chunk: bytes, number: int, max_depth: int) -> Generator[Message, None, int]:

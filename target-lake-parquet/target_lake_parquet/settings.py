@@ -10,13 +10,12 @@ from typing import Any, Literal
 
 from lake_parquet.errors import UsageError
 from lake_parquet.parquet_files import ParquetOptions
-from lake_parquet.paths import DATASET_TEMPLATE, SEPARATOR, check_template
+from lake_parquet.paths import SEPARATOR, check_template
 from lake_parquet.policy import LoadMethod
 from target_lake_parquet.batch_files import BatchError, local_path
 from target_lake_parquet.columns import PARENT, POSITION, readable
 from target_lake_parquet.dates import is_zone
-from target_lake_parquet.messages import MAX_DEPTH
-from target_lake_parquet.settings_table import SETTINGS
+from target_lake_parquet.settings_table import DEFAULTS, SETTINGS
 
 MAPS = ("stream_maps", "stream_map_config", "faker_config")
 LEVELS = {"zstd": (1, 22), "gzip": (0, 9)}
@@ -28,21 +27,21 @@ _OWN_NAMES = re.compile(rf"_sdc_|{PARENT}|{POSITION}$")
 class StreamSettings:
     """What may differ from stream to stream; the fields are the settings of the same names."""
 
-    load_method: LoadMethod = "auto"
-    arrays: Literal["split", "json"] = "split"
-    split_depth: int = 2
-    flattening_max_depth: int | None = None
-    flattening_separator: str = SEPARATOR
-    undeclared_fields: Literal["warn", "add", "fail"] = "warn"
-    naive_timezone: str = "UTC"
-    on_bad_record: Literal["fail", "quarantine"] = "fail"
-    max_bad_records: int | None = None
-    on_incomplete: Literal["hold", "publish"] = "hold"
-    max_row_drop: float | None = None
-    on_schema_change: Literal["evolve", "freeze"] = "evolve"
-    hard_delete: bool = True
-    validate_records: bool = False
-    add_record_metadata: bool = False
+    load_method: LoadMethod
+    arrays: Literal["split", "json"]
+    split_depth: int
+    flattening_max_depth: int | None
+    flattening_separator: str
+    undeclared_fields: Literal["warn", "add", "fail"]
+    naive_timezone: str
+    on_bad_record: Literal["fail", "quarantine"]
+    max_bad_records: int | None
+    on_incomplete: Literal["hold", "publish"]
+    max_row_drop: float | None
+    on_schema_change: Literal["evolve", "freeze"]
+    hard_delete: bool
+    validate_records: bool
+    add_record_metadata: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class Settings:
     parquet: ParquetOptions
     streams: StreamSettings
     overrides: Mapping[str, Mapping[str, Any]]
-    maps: Mapping[str, Any] | None = None
+    maps: Mapping[str, Any] | None
 
     def of_stream(self, stream: str) -> StreamSettings:
         """The settings of one stream: the plain ones, then every override whose pattern matches, in order."""
@@ -107,33 +106,34 @@ def read_settings(given: Mapping[str, Any], environ: Mapping[str, str]) -> Setti
     Raises:
         UsageError: a value that the config's JSON Schema cannot refuse is wrong.
     """
-    if "\0" in given.get("lake_root", ""):
+    config = {**DEFAULTS, **given}
+    if "\0" in config["lake_root"]:
         raise UsageError("lake_root holds a NUL, which no path has: mend it")
-    tenant, source = _name_part(given, "tenant_id"), _name_part(given, "source")
-    overrides = given.get("stream_overrides", {})
+    tenant, source = _name_part(config, "tenant_id"), _name_part(config, "source")
+    overrides = config["stream_overrides"] or {}
     for changes in overrides.values():
         _stream_values(changes)  # what is wrong is told at once, not when the stream comes
     meltano = {"load_schema": environ.get("MELTANO_EXTRACT__LOAD_SCHEMA") or None}
     load_schema = None if source else _name_part(meltano, "load_schema", " in the extractor's `load_schema`")
     return Settings(
-        lake_root=given.get("lake_root", "storage/lake"),
-        single_writer=bool(given.get("single_writer", False)),
+        lake_root=config["lake_root"],
+        single_writer=config["single_writer"],
         tenant_id=tenant,
         source=source or (load_schema.removeprefix("tap_") if load_schema else None),
-        dataset_template=_template(given),
-        tap=given.get("tap") or environ.get("MELTANO_EXTRACTOR_NAME") or None,
-        tenant_column=_tenant_column(given),
-        max_line_bytes=given.get("max_line_mb", 64) * 2**20,
-        checkpoint_seconds=given.get("checkpoint_seconds", 60),
-        checkpoint_bytes=given.get("checkpoint_mb", 256) * 2**20,
-        progress_seconds=given.get("progress_seconds", 60),
-        max_depth=given.get("max_depth", MAX_DEPTH),
-        unknown_messages=given.get("unknown_messages", "fail"),
-        batch_roots=tuple(map(_batch_root, given.get("batch_roots", []))),
-        max_batch_bytes=given.get("max_batch_mb", 4096) * 2**20,
-        parquet=_parquet_options(given),
-        streams=StreamSettings(**_stream_values(given)),
-        maps={name: given[name] for name in MAPS if name in given} if given.get("stream_maps") else None,
+        dataset_template=_template(config["dataset_template"]),
+        tap=config["tap"] or environ.get("MELTANO_EXTRACTOR_NAME") or None,
+        tenant_column=_tenant_column(config["tenant_column"]),
+        max_line_bytes=config["max_line_mb"] * 2**20,
+        checkpoint_seconds=config["checkpoint_seconds"],
+        checkpoint_bytes=config["checkpoint_mb"] * 2**20,
+        progress_seconds=config["progress_seconds"],
+        max_depth=config["max_depth"],
+        unknown_messages=config["unknown_messages"],
+        batch_roots=tuple(map(_batch_root, config["batch_roots"] or [])),
+        max_batch_bytes=config["max_batch_mb"] * 2**20,
+        parquet=_parquet_options(config),
+        streams=StreamSettings(**_stream_values(config)),
+        maps={name: config[name] for name in MAPS} if config["stream_maps"] else None,
         overrides=overrides,
     )
 
@@ -153,16 +153,15 @@ def unknown_settings(names: Iterable[str]) -> list[str]:
     return unknown
 
 
-def _parquet_options(given: Mapping[str, Any]) -> ParquetOptions:
-    codec = given.get("compression", "zstd")
-    level = given.get("compression_level")
+def _parquet_options(config: Mapping[str, Any]) -> ParquetOptions:
+    codec, level = config["compression"], config["compression_level"]
     lowest, highest = LEVELS.get(codec, (0, -1))
     if level is not None and not lowest <= level <= highest:
         levels = f"{lowest} to {highest}" if codec in LEVELS else "none"
         raise UsageError(
             f"compression_level {level} is no level of {codec}, which has {levels}: change or remove it"
         )
-    return ParquetOptions(codec, level, given.get("row_group_rows"))
+    return ParquetOptions(codec, level, config["row_group_rows"])
 
 
 def _batch_root(folder: str) -> Path:
@@ -186,8 +185,7 @@ def _stream_values(config: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _tenant_column(given: Mapping[str, Any]) -> str | None:
-    name = str(given.get("tenant_column", "_tenant"))
+def _tenant_column(name: str) -> str | None:
     if not name:
         return None
     if _OWN_NAMES.match(name.casefold()) or readable(name) != name:
@@ -197,8 +195,7 @@ def _tenant_column(given: Mapping[str, Any]) -> str | None:
     return name
 
 
-def _template(config: Mapping[str, Any]) -> str:
-    template = str(config.get("dataset_template", DATASET_TEMPLATE))
+def _template(template: str) -> str:
     try:
         check_template(template)
     except ValueError as error:
@@ -207,7 +204,7 @@ def _template(config: Mapping[str, Any]) -> str:
 
 
 def _name_part(config: Mapping[str, Any], setting: str, place: str = "") -> str | None:
-    value = config.get(setting)
+    value: str | None = config[setting]
     if value is None:
         return None
     if SEPARATOR in value:
@@ -215,4 +212,4 @@ def _name_part(config: Mapping[str, Any], setting: str, place: str = "") -> str 
             f"{setting} {value!r} holds {SEPARATOR!r}, which parts a dataset from its child datasets: "
             f"use a single `_`{place}"
         )
-    return str(value)
+    return value

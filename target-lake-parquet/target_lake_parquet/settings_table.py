@@ -298,6 +298,9 @@ SETTINGS = th.PropertiesList(
     ),
 ).to_dict()
 
+DEFAULTS = {name: setting.get("default") for name, setting in SETTINGS["properties"].items()}
+"""What holds where nothing is given; None for what is unset then."""
+
 for _setting in SETTINGS["properties"]["stream_overrides"]["additionalProperties"]["properties"].values():
     # the SDK writes defaults into the user's config: an override would reset what it does not name
     _setting.pop("default", None)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from target_lake_parquet.caps import LONG_NUMBER, MAX_NUMBER, TooDeepError
+from target_lake_parquet.caps import LONG_NUMBER, MAX_NUMBER, TooDeepError, is_utf8
 from target_lake_parquet.values import parse_number
 
 RECORD = "record"
@@ -36,7 +36,7 @@ def explain(line: bytes, error: Exception) -> tuple[str, str]:
         return RECORD, f"is not readable JSON ({error})"
     record = message.get(RECORD) if isinstance(message, dict) else None
     for path, value in _culprits(record, ()):
-        odd = "holds half a surrogate pair" if _is_utf8(line) else "holds bytes that are not UTF-8"
+        odd = "holds half a surrogate pair" if is_utf8(line) else "holds bytes that are not UTF-8"
         field = ".".join(path).encode("utf-8", "backslashreplace").decode()  # a name may be the culprit
         return field or RECORD, str(value) if isinstance(value, _Culprit) else odd
     return RECORD, f"is not readable JSON ({error})"
@@ -70,13 +70,5 @@ def _is_text(value: str) -> bool:
     try:
         value.encode()
     except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _is_utf8(line: bytes) -> bool:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
         return False
     return True
