@@ -305,8 +305,9 @@ class Run:
             return [self._failed(stream)]
         last = self.states.last.value if self.states.last else None
         state = LastState(last, self._state_at, is_last=self._state_at == self._at)
-        others = {one.tap_stream for one in self.streams.values()}
-        proof = proof_of(stream.tap_stream, stream.evidence, state, is_cut=self._is_cut, others=others)
+        proof = proof_of(
+            stream.tap_stream, stream.evidence, state, is_cut=self._is_cut, others=self.states.streams
+        )
         try:
             return self.committer.commit(stream.family(), self._facts(stream, proof), waits=waits)
         except LakeError as error:  # one dataset's trouble never stops the others

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import msgspec
@@ -28,6 +28,11 @@ class States:
     def begin(self, stream: str) -> None:
         """Remembers the STATE that a stream began with, at its first SCHEMA."""
         self._openings.setdefault(stream, self.last.value if self.last else None)
+
+    @property
+    def streams(self) -> Container[str]:
+        """The streams that have begun, by the tap's own names."""
+        return self._openings
 
     def opening(self, stream: str) -> Any:  # noqa: ANN401 - a bookmark is any JSON value
         """The bookmark a stream began with, or None where the tap did not say."""
