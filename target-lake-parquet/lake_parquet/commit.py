@@ -26,7 +26,15 @@ from lake_parquet.ground import Ground, find_ground, is_replaced_stub, is_settle
 from lake_parquet.merge import Merged
 from lake_parquet.outcome import news_of, summary_of, vanished
 from lake_parquet.parquet_files import ParquetOptions, write_parquet
-from lake_parquet.policy import Decision, StreamFacts, decide, hold_for_change, hold_for_drop, may_keep
+from lake_parquet.policy import (
+    Decision,
+    StreamFacts,
+    decide,
+    follows,
+    hold_for_change,
+    hold_for_drop,
+    may_keep,
+)
 from lake_parquet.runs import DatasetSummary
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.staging import ROW, Staging
@@ -97,7 +105,8 @@ class Committer:
                 return self._hold(family, facts, previous, decision)
             base = None if is_replaced_stub(facts, previous) else previous
             absorbs = decision.keeps_base if base else decision.load_method != "overwrite"
-            absorbed = waiting if absorbs else []  # what this run read anew needs no earlier rows
+            # what this run read anew needs no earlier rows
+            absorbed = [one for one in waiting if absorbs and follows(facts, one.staged.facts)]
             others = [rows.staged.family for rows in absorbed]
             names, strange = names_of(base, [*others, family])
             family = replace(with_children(family, others), names=names)
@@ -366,4 +375,5 @@ def _keeps_version(facts: StreamFacts, base: Snapshot, decision: Decision) -> bo
 def _version(facts: StreamFacts, before: Snapshot | None) -> int | None:
     if facts.version is not None and facts.proof != "open":
         return facts.version
-    return before.info.version if before and before.info else None
+    known = before.info.version if before and before.info else None
+    return facts.rows_version if known is None else known

@@ -8,6 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from lake_parquet.column_types import drift, some, type_name
+from lake_parquet.merge import DELETED_AT
 from lake_parquet.snapshots import Snapshot
 from lake_parquet.widen import json_columns, stored
 
@@ -53,7 +54,9 @@ def evolution(before: Snapshot | None, rows: pl.LazyFrame, run: Sequence[pl.Lazy
     was_absent = info.absent if info else ()
     absent = was_absent
     if run:
-        absent = _without(old.names, {name for one in run for name in one.collect_schema()})
+        # a run without the mark of deleted rows deleted nothing: its column is not given up
+        brought = {DELETED_AT, *(name for one in run for name in one.collect_schema())}
+        absent = _without(old.names, brought)
     vanished = _without(absent, was_absent)
     ids, last = next_ids(
         info.field_ids if info else {}, info.last_field_id if info else 0, after.names, _retyped(old, after)

@@ -117,12 +117,14 @@ def _sum(steps: Sequence[Merged], *, is_first: bool) -> Merged:
 
 
 def _rule(family: Family, facts: StreamFacts, decision: Decision, *, keeps: bool) -> Rule:
+    replaces = decision.load_method != "append-only"
     return Rule(
         keys=family.stream.keys,
         keeps=keeps,
-        replaces=decision.load_method != "append-only",
+        replaces=replaces,
         replication_key=_column_of(family, facts.replication_keys[0]) if facts.replication_keys else None,
-        hard_delete=facts.hard_delete,
+        # where no row replaces another, one that says that another is deleted is all there is of it
+        hard_delete=facts.hard_delete and replaces,
     )
 
 

@@ -29,6 +29,9 @@ TRAILER_BYTES = 8
 """A Parquet file ends with the length of its footer and a magic word."""
 MAGIC = b"PAR1"
 
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""Of the years 1 to 9999 in UTC, counted from 1970: past them Arrow writes other years, or its own words."""
+
 _AS_TEXT = (pa.types.is_timestamp, pa.types.is_date, pa.types.is_time, pa.types.is_large_string)
 _AS_THEY_ARE = (
     pa.types.is_null,
@@ -48,7 +51,8 @@ def json_rows(file: BinaryIO, max_bytes: int, max_row_bytes: int) -> Iterator[li
     """The rows of a Parquet file as JSON objects, some at a time.
 
     Decimals keep their digits; dates and times are ISO 8601 text, with `Z` or an offset where they have one.
-    A number that JSON cannot say (NaN, infinity) is written so all the same: the reader refuses that row.
+    What JSON cannot say (NaN, infinity, a year outside 1 to 9999) is written as NaN or Infinity all the same:
+    the reader refuses that row.
 
     Raises:
         ForeignParquetError: it is damaged, holds binary columns, or would become more than `max_bytes`.
@@ -196,25 +200,68 @@ def _values(array: pa.Array, kind: pa.DataType) -> Sequence[Any]:
     texts = array.cast(kind)
     if pa.types.is_timestamp(array.type):
         texts = pc.replace_substring(texts, " ", "T", max_replacements=1)
-    values = texts.to_pylist(maps_as_pydicts="strict")
-    return values if _is_finite(texts) else [_unsayable(value) for value in values]
+    values: list[Any] = texts.to_pylist(maps_as_pydicts="strict")
+    if _is_sayable(array):
+        return values
+    numbers = array.cast(_number_type(array.type, kind)).to_pylist(maps_as_pydicts="strict")
+    return [_said(text, number, array.type) for text, number in zip(values, numbers, strict=True)]
 
 
-def _is_finite(array: pa.Array) -> bool:
+def _is_sayable(array: pa.Array) -> bool:
+    """Tells whether JSON has a value for all numbers and moments of a column."""
     kind = array.type
     if pa.types.is_struct(kind):
-        return all(map(_is_finite, array.flatten()))
+        return all(map(_is_sayable, array.flatten()))
     if pa.types.is_map(kind):
-        return _is_finite(array.items)
+        return _is_sayable(array.items)
     if pa.types.is_nested(kind):
-        return _is_finite(array.flatten())
-    return not pa.types.is_floating(kind) or pc.all(pc.is_finite(array)).as_py() is not False
+        return _is_sayable(array.flatten())
+    if pa.types.is_floating(kind):
+        return pc.all(pc.is_finite(array)).as_py() is not False
+    if (bounds := _bounds(kind)) is None:
+        return True
+    ends = pc.min_max(array.cast(_number_type(kind, kind))).as_py()
+    return ends["min"] is None or (bounds[0] <= ends["min"] and ends["max"] <= bounds[1])
 
 
-def _unsayable(value: Any) -> Any:  # noqa: ANN401 - any value
-    """A value with NaN and infinity as words that are no JSON."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return msgspec.Raw(b"NaN")
-    if isinstance(value, dict):
-        return {name: _unsayable(inner) for name, inner in value.items()}
-    return [_unsayable(inner) for inner in value] if isinstance(value, list) else value
+def _bounds(kind: pa.DataType) -> tuple[int, int] | None:
+    """The first and the last moment of the years 1 to 9999, as a column of type `kind` counts them."""
+    if pa.types.is_date32(kind):
+        return _FIRST_SECOND // 86_400, _LAST_SECOND // 86_400
+    units = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+    unit = units["ms"] if pa.types.is_date64(kind) else units[kind.unit] if pa.types.is_timestamp(kind) else 0
+    return (_FIRST_SECOND * unit, _LAST_SECOND * unit + unit - 1) if unit else None
+
+
+def _number_type(kind: pa.DataType, text: pa.DataType) -> pa.DataType:
+    """The type `text` that a column has on its way into JSON, with moments as the numbers that they are."""
+    if pa.types.is_struct(kind):
+        return pa.struct([(one.name, _number_type(one.type, text.field(one.name).type)) for one in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(text.key_type, _number_type(kind.item_type, text.item_type))
+    if pa.types.is_nested(kind):
+        return pa.list_(_number_type(kind.value_type, text.value_type))
+    if pa.types.is_date32(kind):
+        return pa.int32()
+    return text if _bounds(kind) is None else pa.int64()
+
+
+def _said(text: Any, number: Any, kind: pa.DataType) -> Any:  # noqa: ANN401 - any value
+    """A value with words that are no JSON for what that cannot say; `number` is it with moments as numbers.
+
+    Databases have an infinite moment, and write it as one that is far away.
+    """
+    if text is None or pa.types.is_null(kind):
+        return None
+    said = text
+    if pa.types.is_struct(kind):
+        said = {one.name: _said(text[one.name], number[one.name], one.type) for one in kind}
+    elif pa.types.is_map(kind):
+        said = {key: _said(value, number[key], kind.item_type) for key, value in text.items()}
+    elif pa.types.is_nested(kind):
+        said = [_said(*pair, kind.value_type) for pair in zip(text, number, strict=True)]
+    elif (bounds := _bounds(kind)) is not None and not bounds[0] <= number <= bounds[1]:
+        said = msgspec.Raw(b"Infinity" if number > 0 else b"-Infinity")
+    elif isinstance(text, float) and not math.isfinite(text):
+        said = msgspec.Raw(b"NaN" if math.isnan(text) else b"Infinity" if text > 0 else b"-Infinity")
+    return said

@@ -18,9 +18,10 @@ UNPROVEN_ROW_DROP = 0.05
 class StreamFacts:
     """What a run knows of a stream when it ends.
 
-    `version` is the stream version that the tap activated, `resumed` whether the read began at a bookmark,
-    `is_empty` whether it brought no rows, `origin` our taps' mark (`api`, `stub`), `proof` whether the stream
-    was seen to its end, `bookmark` the stream's in the last STATE, `account` the shop or site that was read,
+    `version` is the stream version that the tap activated, `rows_version` that of its rows,
+    `resumed` whether the read began at a bookmark, `is_empty` whether it brought no rows,
+    `origin` our taps' mark (`api`, `stub`), `proof` whether the stream was seen to its end,
+    `bookmark` the stream's in the last STATE, `account` the shop or site that was read,
     `filtered` how many records a stream map's filter left out,
     `covered` the input line of the last STATE that holds its bookmark: later rows will be read again,
     `reads_anew` our taps' word that they read everything and say so at the end,
@@ -35,6 +36,7 @@ class StreamFacts:
     resumed: bool = False
     is_empty: bool = False
     version: int | None = None
+    rows_version: int | None = None
     origin: str | None = None
     proof: Proof = "unproven"
     load_method: LoadMethod = "auto"
@@ -73,6 +75,15 @@ def method_of(facts: StreamFacts) -> str:
     if not facts.incremental:
         return "overwrite"
     return "upsert" if facts.keys else "append-only"
+
+
+def follows(facts: StreamFacts, earlier: StreamFacts) -> bool:
+    """Tells whether rows that a dead run left are of the same stream version, where both are known.
+
+    A read that began anew, under a version of its own, has read what was there by then.
+    """
+    before = earlier.rows_version if earlier.version is None else earlier.version
+    return None in (facts.version, before) or facts.version == before
 
 
 def may_keep(facts: StreamFacts, previous: SnapshotInfo | None, *, begun: bool) -> bool:
@@ -176,7 +187,11 @@ def _next(facts: StreamFacts, method: str, previous: SnapshotInfo) -> Decision:
         other_version = False  # the tap learned to send versions; the bookmark says that the base counts
     if other_version and facts.proof == "open":
         return _unless_open(facts, Decision(method))
-    if method == "overwrite" or (other_version and method != "append-only"):
+    if (
+        method == "append-only"
+    ):  # nothing but a version tells its rows apart
+        other_version &= facts.load_method != "append-only" and previous.version is not None
+    if method == "overwrite" or other_version:
         return _unless_open(facts, Decision(method))
     return _unless_open(facts, Decision(method, keeps_base=True))
 

@@ -6,6 +6,7 @@ no common type becomes a string, and what meets JSON text becomes JSON text. The
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Context, Decimal
 
 import msgspec
 import polars as pl
@@ -15,6 +16,7 @@ JSON = pl.Binary()
 """JSON text, until it is written to a snapshot as strings: so `x` and `"x"` never stand in one column."""
 MAX_DIGITS = 38
 TIMESTAMP = pl.Datetime("us", "UTC")
+_every_digit = Context(prec=10_000)
 
 
 def is_exact(frame: pl.LazyFrame, column: str, own: pl.DataType, dtype: pl.DataType) -> bool:
@@ -71,18 +73,32 @@ def _digits_behind_the_point(frame: pl.LazyFrame, column: str) -> int:
     return max(0, most or 0)
 
 
+def number_text(number: Decimal) -> str:
+    """The one text of a number, whatever column it stood in: 1, 1.0 and 1.000000000 are all `1`."""
+    plain = number.normalize(_every_digit)
+    is_short = -MAX_DIGITS <= plain.adjusted() < MAX_DIGITS
+    return f"{plain:f}" if is_short else str(plain)
+
+
 def cast_to(dtype: pl.DataType, column: str, own: pl.DataType) -> pl.Expr:
-    """Casts a column to a wider type, writing values as JSON would where that is a string."""
+    """Casts a column to a wider type, writing values as JSON would where that is a string.
+
+    A number has one text, and so has a moment: else a key would differ from itself after its column widened.
+    """
     source = pl.col(column)
     if dtype == own:
         return source
-    if own == TIMESTAMP and dtype in (pl.String(), JSON):
-        source = source.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").alias(column)
+    if dtype not in (pl.String(), JSON):
+        return _cast(source, own, dtype)
+    texts = source.cast(pl.String())
+    if own == TIMESTAMP:
+        texts = source.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").str.replace(r"\.?0*Z$", "Z")
+    elif isinstance(own, pl.Float64 | pl.Decimal):
+        texts = texts.map_batches(_number_texts, pl.String(), is_elementwise=True)
     if dtype == JSON:
-        texts = source.cast(pl.String())
         is_text = own in (pl.String(), pl.Date(), TIMESTAMP)
         return (texts.map_batches(_quoted, JSON, is_elementwise=True) if is_text else texts).cast(JSON)
-    return _cast(source, own, dtype)
+    return texts
 
 
 def _cast(source: pl.Expr, own: pl.DataType, dtype: pl.DataType, *, strict: bool = True) -> pl.Expr:
@@ -96,6 +112,15 @@ def _cast(source: pl.Expr, own: pl.DataType, dtype: pl.DataType, *, strict: bool
     elif own == pl.Float64() and dtype == pl.Int64():
         source = source.cast(pl.String()).cast(pl.Decimal(MAX_DIGITS, 0), strict=strict)
     return source.cast(dtype, strict=strict)
+
+
+def _number_texts(texts: pl.Series) -> pl.Series:
+    """Numbers as Polars writes them, as `number_text` does; NaN and infinity stay words."""
+    plain = [
+        text if text is None or text.lstrip("-")[:1].isalpha() else number_text(Decimal(text))
+        for text in texts.to_list()
+    ]
+    return pl.Series(texts.name, plain, dtype=pl.String)
 
 
 def _quoted(texts: pl.Series) -> pl.Series:

@@ -18,17 +18,17 @@ from lake_parquet.foreign import ForeignParquetError, json_rows
 from target_lake_parquet.batch_files import SHOWN, BatchError, local_path, open_below
 from target_lake_parquet.lines import Lines
 from target_lake_parquet.messages import (
+    BYTE_ORDER_MARK,
     BadMessage,
     BatchMessage,
-    LongLine,
     Message,
     RefusedRecord,
     Rows,
     StateMessage,
-    whole_lines,
 )
 from target_lake_parquet.settings import Settings
 from target_lake_parquet.unreadable import explain
+from target_lake_parquet.whole_lines import LongLine, whole_lines
 
 PIECE_BYTES = 2**20
 """Files are read in pieces of this size."""
@@ -102,19 +102,23 @@ def _records(message: BatchMessage, file: BinaryIO, settings: Settings) -> Itera
 
 def _decompressed(file: BinaryIO, compression: str | None, max_bytes: int) -> Iterator[bytes]:
     """The bytes of a file, unpacked; taps of the SDK pack also where they say that they do not."""
-    magic = file.peek(len(GZIP_MAGIC))[: len(GZIP_MAGIC)] if isinstance(file, io.BufferedReader) else b""
-    source = gzip.GzipFile(fileobj=file) if compression == "gzip" or magic == GZIP_MAGIC else file
+    begin = file.peek(len(GZIP_MAGIC)) if isinstance(file, io.BufferedReader) else b""
+    is_packed = begin.startswith(GZIP_MAGIC)
+    is_text = begin.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{")
+    if compression == "gzip" and begin and not is_packed and not is_text:
+        raise BatchError("it is not gzip, as its message says")
+    source = gzip.GzipFile(fileobj=file) if is_packed else file
     total = 0
     while piece := source.read(PIECE_BYTES):
         if total == 0 and piece.startswith(GZIP_MAGIC):
             raise BatchError("it is compressed twice")
-        total += len(piece)
+        is_first, total = total == 0, total + len(piece)
         if total > max_bytes:
             limit = max_bytes // 2**20
             raise BatchError(f"it holds more than {limit} MiB: set max_batch_mb higher if the tap means it")
         if total > HARMLESS_BYTES and total > MAX_RATIO * file.tell():
             raise BatchError(f"it grows more than {MAX_RATIO} times as it is unpacked, as bombs do")
-        yield piece
+        yield piece.removeprefix(BYTE_ORDER_MARK) if is_first else piece
 
 
 def _split(pieces: Iterator[bytes], max_line_bytes: int) -> Iterator[list[bytes]]:

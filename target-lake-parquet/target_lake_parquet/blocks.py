@@ -14,12 +14,14 @@ from target_lake_parquet.columns import Column, Kind, Plan, Table
 from target_lake_parquet.decode import BadRecord, Decoded, decode, full_name
 from target_lake_parquet.fast import FastPlan, decode_fast, plan_of
 from target_lake_parquet.heads import count_lines
-from target_lake_parquet.messages import MAX_DEPTH, Rows, pieces, record_of
+from target_lake_parquet.messages import MAX_DEPTH, Rows, record_of
 from target_lake_parquet.metadata import read_envelopes
 from target_lake_parquet.picked import undeclared_places
+from target_lake_parquet.places import tree_of
 from target_lake_parquet.suspects import Screen, Suspect
 from target_lake_parquet.unreadable import explain
 from target_lake_parquet.values import dtype_of
+from target_lake_parquet.whole_lines import pieces
 
 if TYPE_CHECKING:
     from target_lake_parquet.validation import Validator  # only who validates loads its library
@@ -78,7 +80,7 @@ class BlockDecoder:
         self._pause = 0
         self._screens = False
         self._screen: tuple[FastPlan, Screen] | None = None
-        self._declares_deletes = any(column.path == (DELETED_AT,) for column in table.columns)
+        self._declares_deletes = DELETED_AT in tree_of(table).below
         self._reads_deletes = self._declares_deletes
 
     def _declare_deletes(self) -> None:
@@ -209,8 +211,9 @@ class BlockDecoder:
         numbers = lines.filter(~lines.is_in(bad))
         fast = self._try_fast(self._plan, rest, numbers) if rest else None
         good = fast or self._decode_exact(rest, numbers)
-        good.bad = decoded.bad
-        good.aside = {number: line.removesuffix(b"\n") for number, line in numbered if number in bad}
+        # without them other records may be bad: what an added column holds depends on who is there
+        good.bad = [*decoded.bad, *good.bad]
+        good.aside |= {number: line.removesuffix(b"\n") for number, line in numbered if number in bad}
         return good
 
 

@@ -6,18 +6,18 @@ explains. The table of types:
 | JSON Schema | column |
 | --- | --- |
 | `integer` | int64; decimal(38, 0) where `minimum` or `maximum` passes int64 |
-| `number` | float64; decimal where `multipleOf` is a power of ten and the digits fit |
+| `number` | float64; decimal where `multipleOf` is a power of ten below 1 and the digits fit |
 | `boolean` | bool |
 | `string` | string |
 | `string`, `format: date-time` | timestamp, microseconds, UTC |
 | `string`, `format: date` | date |
 | `string` or `number`, `format: singer.decimal` or `x-singer.decimal` | decimal(38, `scale`), else 9 |
 | `string`, any other `format` (`time`, `uuid`, ...) | string |
-| `string` with `integer`, `number` or `boolean` | string |
+| several of `string`, `integer`, `number` and `boolean` | string |
 | `integer` with `number` | as `number` |
 | `object` with `properties` | its properties, named `parent__child` |
 | `array` of objects with `properties`, under a parent with keys | a child dataset |
-| anything else: other arrays and objects, mixtures, no type | string holding JSON text |
+| anything else: other arrays and objects, mixtures with those, no type | string holding JSON text |
 """
 
 import hashlib
@@ -67,6 +67,7 @@ class Column:
     `scale` counts for decimals only; their precision is always 38 digits, decimal128's most. `is_string_list`
     tells JSON text that can only be a list of strings. `zone` is that of date-times without an offset, None
     stands for UTC. `is_added` tells a field that the schema does not name: its kind follows its values.
+    `is_whole` tells a decimal that holds integers.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Column:
     is_string_list: bool = False
     zone: str | None = None
     is_added: bool = False
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +269,9 @@ def _columns(
             is_string_list = (
                 leaf.types == {"array"} and leaf.items is not None and leaf.items.types == {"string"}
             )
-            plain.append(Column("", path, kind, scale, is_string_list, plan.naive_zone))
+            is_whole = kind is Kind.DECIMAL and leaf.types == {"integer"}
+            zone = plan.naive_zone
+            plain.append(Column("", path, kind, scale, is_string_list, zone, is_whole=is_whole))
     if len(plain) > MAX_COLUMNS:
         raise ValueError(
             f"the SCHEMA makes {len(plain):,} columns of one table, and {MAX_COLUMNS:,} are the most: "

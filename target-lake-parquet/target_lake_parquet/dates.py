@@ -68,8 +68,7 @@ def parse_timestamps(values: Sequence[Any], zone: str | None = None) -> Converte
     bad |= dict.fromkeys(beyond.arg_true().to_list(), NO_TIMESTAMP)
     series = aware.zip_with(aware.is_not_null() | beyond, located.series)
     days = sum(
-        moment is not None and len(value.strip()) == _DAY
-        for value, moment in zip(values, parsed, strict=True)
+        moment is not None and not _has_clock(value) for value, moment in zip(values, parsed, strict=True)
     )
     return Converted(series, located.coerced | ({MIDNIGHT: days} if days else {}), bad)
 
@@ -131,13 +130,14 @@ def parse_dates(values: Sequence[Any]) -> Converted:
     """Turns any JSON values into dates, one by one."""
     parsed = [parse_date(value) if isinstance(value, str) else None for value in values]
     bad = {i: NO_DATE for i, value in enumerate(values) if value is not None and parsed[i] is None}
-    moments = sum(day is not None and len(value) > _DAY for value, day in zip(values, parsed, strict=True))
+    moments = sum(day is not None and _has_clock(value) for value, day in zip(values, parsed, strict=True))
     return Converted(pl.Series(parsed, dtype=pl.Date()), {AT_MIDNIGHT: moments} if moments else {}, bad)
 
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _TIMESTAMP = re.compile(
-    r"(?P<date>\d{4}-\d\d-\d\d)(?:[Tt ]+(?P<clock>\d\d:\d\d(?::\d\d)?)(?:[.,](?P<fraction>\d+))?)?\s*"
+    r"(?P<date>\d{4}-\d\d-\d\d)"
+    r"(?:[Tt ]+(?P<clock>(?:[01]\d|2[0-3]):\d\d(?::\d\d)?)(?:[.,](?P<fraction>\d+))?)?\s*"
     r"(?:(?P<utc>[Zz]|UTC)|(?P<sign>[+-])(?P<hours>\d\d)(?::?(?P<minutes>\d\d))?)?",
     re.ASCII,
 )
@@ -163,6 +163,14 @@ def parse_timestamp(text: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return moment.replace(tzinfo=UTC) if match["utc"] else moment
+
+
+def _has_clock(text: str) -> bool:
+    """Tells whether a date or date-time that was read says a time of day."""
+    if len(text) == _DAY:
+        return False
+    match = _TIMESTAMP.fullmatch(text.strip())
+    return match is not None and match["clock"] is not None
 
 
 def parse_date(text: str) -> date | None:

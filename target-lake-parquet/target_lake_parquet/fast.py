@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from lake_parquet.staging import ROW
-from target_lake_parquet.caps import is_utf8
+from target_lake_parquet.caps import MAX_NUMBER, is_utf8
 from target_lake_parquet.columns import (
     MAX_DIGITS,
     PARENT,
@@ -61,7 +61,7 @@ _QUOTE, _COMMA, _OPEN, _CLOSE, _NULL, _BETWEEN = (
     pl.Series(['"', ",", "[", "]", "null", ""]).to_arrow().cast(pa.string())
 )
 _LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9][0-9.]{15}")
-_LARGE_EXPONENT = re.compile(rb'[eE]\+?[0-9]{2,}["\s,}\]]')
+_LARGE_EXPONENT = re.compile(rb'[eE](?:\+?[0-9]{2,}|-[0-9]{5,})["\s,}\]]')
 _TINY_NUMBER = re.compile(rb"[:,\[\s]-?[0-9.]+[eE]-[0-9]{3}")
 
 
@@ -193,13 +193,17 @@ def _end_with_lines(block: bytes, lines: int) -> bool:
 def _has_odd_numbers(plan: FastPlan, block: bytes) -> bool:
     """Tells whether a number may be too long for anything, or be read by pyarrow as another one."""
     # of a thousand digits in a row, fifteen stand at every 64th place
-    if b"0" * 15 in block[::64].translate(_SHAPE) or (plan.has_numbers and _has_long_numbers(block)):
+    is_odd = b"0" * 15 in block[::64].translate(_SHAPE) and b"0" * MAX_NUMBER in block.translate(_SHAPE)
+    if is_odd or (plan.has_numbers and _has_long_numbers(block)):
         return True
     return plan.decimal_digits is not None and _has_large_decimals(block, plan.decimal_digits)
 
 
 def _has_large_decimals(block: bytes, digits: int) -> bool:
-    """Tells whether a number may not fit a decimal128: pyarrow's check looks at what an overflow left."""
+    """Tells whether a number may not fit a decimal128: pyarrow's check looks at what an overflow left.
+
+    Nor does it look at how small a number is: `1e-10000000` makes it read what is not its own, and crash.
+    """
     every_fourth = block[::4].translate(_SHAPE)
     if b"0" * ((digits + 1) // 4) in every_fourth and b"0" * (digits + 1) in block.translate(_SHAPE):
         return True

@@ -57,7 +57,8 @@ def _other_than(prefix: bytes) -> re.Pattern[bytes]:
 def by_stream(chunk: bytes, number: int) -> Iterator[tuple[str | None, bytes, pl.Series]]:
     """Gathers the lines of a chunk: the RECORDs of each stream up to the next line that is none, and so on.
 
-    Yields a stream, its lines, and their numbers; of each other line None, it, and its number.
+    Yields a stream, its lines, and their numbers; of each other line None, it, and its number. Empty lines
+    are left out.
     """
     lines = _lines_of(chunk)
     streams, groups = _groups_of(lines)
@@ -124,7 +125,9 @@ def _heads_of(lines: pa.LargeBinaryArray) -> pl.DataFrame:
     lengths = pc.find_substring(lines, b'"record"')
     frame = pl.DataFrame({"line": pl.Series(lines), "length": pl.Series(lengths)})
     head = pl.col("line").bin.slice(0, pl.col("length").clip(lower_bound=0))
-    return frame.select(head=head, place=pl.int_range(pl.len()))
+    heads = frame.select(head=head, place=pl.int_range(pl.len()))
+    is_text = pl.col("line").bin.slice(0, 3).is_in([b"\n", b"\r\n"]).not_()
+    return heads.filter(frame.select(is_text).to_series())
 
 
 def _offsets_of(lines: pa.LargeBinaryArray) -> pa.Int64Array:

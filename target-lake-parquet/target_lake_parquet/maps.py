@@ -32,7 +32,6 @@ from target_lake_parquet.caps import check_caps
 from target_lake_parquet.messages import (
     BY_MAP,
     MAX_DEPTH,
-    TWO_NAMES,
     ActivateVersion,
     BadMessage,
     BatchMessage,
@@ -41,6 +40,7 @@ from target_lake_parquet.messages import (
     Rows,
     SchemaMessage,
 )
+from target_lake_parquet.two_names import TwoNamesError, check_names
 from target_lake_parquet.unreadable import explain
 
 DEFINITIONS = ("definitions", "$defs")
@@ -306,8 +306,9 @@ def _read(rows: Rows, max_depth: int) -> Iterator[tuple[int, _Line | _Refused]]:
 def _line_of(text: bytes, stream: str, max_depth: int) -> _Line:
     check_caps(text, max_depth)
     line = _lines.decode(text)
+    check_names(text, msgspec.Raw())
     if (line.type.upper(), line.stream) != ("RECORD", stream):
-        raise ValueError(TWO_NAMES)
+        raise TwoNamesError(stream)
     return line
 
 

@@ -4,7 +4,7 @@ The words are those of the Singer specification; message types are read whatever
 """
 
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -13,7 +13,9 @@ import polars as pl
 
 from lake_parquet.errors import LakeError
 from target_lake_parquet.caps import check_caps
-from target_lake_parquet.heads import HEAD, RECORD, by_stream, count_lines, end_of_run, is_one_run, stream_of
+from target_lake_parquet.heads import RECORD, by_stream, count_lines, end_of_run, is_one_run, stream_of
+from target_lake_parquet.two_names import EnvelopeError, TwoNamesError, check_names
+from target_lake_parquet.whole_lines import LongLine, cuts, whole_lines
 
 CHUNK_BYTES = 2**22 + 2**16
 """The input is read in pieces of this size: a block's and a little more, so that most need not be joined."""
@@ -21,12 +23,10 @@ CHUNK_BYTES = 2**22 + 2**16
 MAX_DEPTH = 100
 """Lines whose JSON nests deeper are refused unless the setting says otherwise."""
 
-TWO_NAMES = "the message names two types, or two streams"
-
 BY_MAP = "by its stream map"
 """Words in the reasons of records that a stream map cannot take: it is what is to be mended, then."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 _MEMBER = re.compile(rb'\s*[{,]\s*"(\w+)"\s*:\s*"((?:[^"\\]|\\.)*+)"\s*(?=,)')
 """A text at the beginning of a message: its type, say."""
@@ -34,13 +34,12 @@ _MEMBER = re.compile(rb'\s*[{,]\s*"(\w+)"\s*:\s*"((?:[^"\\]|\\.)*+)"\s*(?=,)')
 SHORT_RUN = 16
 """Fewer RECORD lines of one stream in a row are gathered by stream: some taps read several at once."""
 
+MIXED_BYTES = 2**20
+"""Lines are gathered by stream in pieces of this size: one that is no RECORD takes memory of its own."""
+
 
 class BadLine(LakeError):  # noqa: N818 - named after what it is about
     """A line is no Singer message."""
-
-
-class LongLine(ValueError):  # noqa: N818 - named after what it is about
-    """A line is longer than the setting allows; the message goes on after "is"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,20 +188,6 @@ class Envelope(msgspec.Struct):
 _envelopes = msgspec.json.Decoder(Envelope)
 
 
-def cuts(block: bytes, size: int, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
-    """Where pieces of whole lines, each about `size` bytes, start and end in a block or a part of it."""
-    end = len(block) if end is None else end
-    while start < end:
-        until = block.find(b"\n", min(start + size, end) - 1, end) + 1 or end
-        yield start, until
-        start = until
-
-
-def pieces(block: bytes, size: int) -> Iterator[bytes]:
-    """Cuts a block into pieces of whole lines, each about `size` bytes."""
-    return (block[start:end] for start, end in cuts(block, size))
-
-
 def read_messages(source: BinaryIO, max_line_bytes: int, max_depth: int = MAX_DEPTH) -> Iterator[Message]:
     """Reads Singer messages to the end of `source`.
 
@@ -215,43 +200,13 @@ def read_messages(source: BinaryIO, max_line_bytes: int, max_depth: int = MAX_DE
     chunks = iter(lambda: read(min(CHUNK_BYTES, max_line_bytes)), b"")
     try:
         for whole in whole_lines(chunks, max_line_bytes):
-            text = whole.removeprefix(_BYTE_ORDER_MARK) if number == 1 else whole
+            text = whole.removeprefix(BYTE_ORDER_MARK) if number == 1 else whole
             if text.endswith(b"\n"):
                 number += yield from _messages(text, number, max_depth)
             elif text and not text.isspace():
                 yield _message(number, text, max_depth)
     except LongLine as error:
         raise BadLine(f"line {number} is {error}") from None
-
-
-def whole_lines(chunks: Iterable[bytes], max_line_bytes: int) -> Iterator[bytes]:
-    """Joins chunks of text to runs of whole lines; only the very last line may lack its end.
-
-    Raises:
-        LongLine: the line after what was yielded is longer than `max_line_bytes`.
-    """
-    rest: list[bytes] = []  # of a line whose end is still to come: joined once, however long it is
-    length = 0
-    for chunk in chunks:
-        end = chunk.rfind(b"\n") + 1
-        if end:
-            # only a chunk's first line can be longer than a chunk
-            _check_length(length + chunk.index(b"\n") + 1, max_line_bytes)
-            rest.append(chunk[:end])
-            yield b"".join(rest)
-            rest, length = [chunk[end:]], len(chunk) - end
-        else:
-            rest.append(chunk)
-            length += len(chunk)
-        _check_length(length, max_line_bytes)
-    if length:
-        yield b"".join(rest)
-
-
-def _check_length(length: int, max_line_bytes: int) -> None:
-    if length > max_line_bytes:
-        limit = max_line_bytes // 2**20
-        raise LongLine(f"longer than {limit} MiB: set max_line_mb higher if the tap means it")
 
 
 def _messages(chunk: bytes, number: int, max_depth: int) -> Generator[Message, None, int]:
@@ -272,15 +227,22 @@ def _messages(chunk: bytes, number: int, max_depth: int) -> Generator[Message, N
         end = end_of_run(chunk, at)
         count = count_lines(chunk[at:end])
         if count < SHORT_RUN and end < size:
-            for stream, block, numbers in by_stream(chunk[at:], number):
-                if stream is not None:
-                    yield Rows(stream, block, numbers[0], len(numbers), numbers)
-                elif not block.isspace():
-                    yield _message(numbers[0], block, max_depth)
+            for start, until in cuts(chunk, MIXED_BYTES, at):
+                yield from _mixed(chunk[start:until], number, max_depth)
+                number += count_lines(chunk[start:until])
             break
         yield Rows(stream_of(chunk, at), chunk[at:end], number, count)
         at, number = end, number + count
     return lines
+
+
+def _mixed(lines: bytes, number: int, max_depth: int) -> Iterator[Message]:
+    """The messages in lines of several kinds, the RECORDs of each stream together."""
+    for stream, block, numbers in by_stream(lines, number):
+        if stream is not None:
+            yield Rows(stream, block, numbers[0], len(numbers), numbers)
+        elif not block.isspace():
+            yield _message(numbers[0], block, max_depth)
 
 
 def _message(number: int, line: bytes, max_depth: int) -> Message:
@@ -288,12 +250,15 @@ def _message(number: int, line: bytes, max_depth: int) -> Message:
     try:
         check_caps(line, max_depth)
         envelope = _envelopes.decode(line)
+        check_names(line, envelope.value if len(envelope.value) else envelope.record)
+    except TwoNamesError as error:
+        return _double(number, line, envelope, error)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         return _unreadable(number, line, str(error))
     kind = envelope.type.upper()
     if not kind:
         raise _no_message(number, "its type is empty")
-    if kind == "RECORD" and envelope.stream and len(envelope.record):
+    if kind == "RECORD" and envelope.stream:
         return Rows(envelope.stream, line if line.endswith(b"\n") else line + b"\n", number, 1)
     try:
         return _control(kind, number, envelope)
@@ -314,10 +279,19 @@ def record_of(line: bytes, max_depth: int = MAX_DEPTH) -> msgspec.Raw:
         envelope = _envelopes.decode(line)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(str(error)) from None
-    head = HEAD.match(line)
-    if head and (envelope.type, (envelope.stream or "").encode()) != ("RECORD", head[1]):
-        raise ValueError(TWO_NAMES)
+    check_names(line, envelope.record)
+    if not len(envelope.record):
+        raise EnvelopeError("lacks its record")
     return envelope.record
+
+
+def _double(number: int, line: bytes, envelope: Envelope, error: TwoNamesError) -> Message:
+    """What becomes of a message with two names: a bad record, or one that fails the stream it names first."""
+    if not error.stream:
+        raise _no_message(number, f"it {error}")
+    if envelope.type.upper() == "RECORD":
+        return Rows(error.stream, line if line.endswith(b"\n") else line + b"\n", number, 1)
+    return BadMessage(number, error.stream, f"the message {error}: mend the tap, or leave the stream out")
 
 
 def _unreadable(number: int, line: bytes, reason: str) -> Message:
@@ -335,7 +309,7 @@ def _unreadable(number: int, line: bytes, reason: str) -> Message:
     if stream and kind in (b"SCHEMA", b"ACTIVATE_VERSION", b"BATCH"):
         reason = f"the {kind.decode()} message is not readable ({reason}): look at what the tap prints there"
         return BadMessage(number, stream, reason)
-    is_marked = line.startswith(_BYTE_ORDER_MARK)
+    is_marked = line.startswith(BYTE_ORDER_MARK)
     raise _no_message(number, "a byte order mark begins it" if is_marked else reason)
 
 

@@ -55,6 +55,13 @@ def read_envelopes(block: bytes) -> pl.DataFrame:
     )
 
 
+def version_of_last(block: bytes) -> int | None:
+    """The stream version in the last of a block's RECORD lines, where it has one."""
+    line = block[block.rfind(b"\n", 0, len(block) - 1) + 1 :]
+    version = next(_read(line)).version
+    return version if _is_int64(version) else None
+
+
 def envelopes_of(times: pa.Array, versions: pl.Series) -> pl.DataFrame:
     """The same of whole columns. What is no time is null: no row is lost for it."""
     extracted = convert_timestamps(times).series

@@ -53,4 +53,6 @@ class Noticed:
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} ({count})" for name, count in sorted(counts.items())[:TOLD])
+    told = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items())[:TOLD])
+    more = len(counts) - TOLD
+    return f"{told}, and {more} more fields" if more > 0 else told

@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 
 from target_lake_parquet.columns import Table
-from target_lake_parquet.messages import Envelope, pieces
+from target_lake_parquet.messages import Envelope
 from target_lake_parquet.places import Node, Place, tree_of
 from target_lake_parquet.values import parse_number
+from target_lake_parquet.whole_lines import pieces
 
 PIECE_BYTES = 2**17
 """So much of a block is held as objects at once."""
@@ -146,13 +147,13 @@ def _each(objects: Sequence[Any], attribute: str) -> list[Any]:
 def undeclared_places(table: Table, block: bytes) -> set[Place]:
     """The fields of records that their schema does not name; of lines that can be read, that is."""
     found: set[Place] = set()
-    decoder = msgspec.json.Decoder(Envelope)
+    decoder, tree = msgspec.json.Decoder(Envelope), tree_of(table)
     for line in block.split(b"\n"):
         try:
             record = msgspec.json.decode(decoder.decode(line).record)
         except (msgspec.MsgspecError, RecursionError, ValueError):
             continue
-        _look(table, tree_of(table), (), record, found)
+        _look(table, tree, (), record, found)
     return found
 
 
@@ -165,7 +166,8 @@ def _look(table: Table, node: Node, path: tuple[str, ...], value: Any, found: se
         if below is None:
             found.add((table.suffix, here))
         elif below.child is not None:
+            tree = tree_of(below.child)
             for element in inner if isinstance(inner, list) else ():
-                _look(below.child, tree_of(below.child), (), element, found)
+                _look(below.child, tree, (), element, found)
         elif below.column is None:
             _look(table, below, here, inner, found)

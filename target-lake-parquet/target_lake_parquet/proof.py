@@ -51,7 +51,8 @@ NO_VALUE = frozenset(
 class Evidence:
     """What was seen of a stream; the numbers count messages.
 
-    `closes_with` is our taps' word that they end the read with an ACTIVATE_VERSION.
+    `closes_with` is our taps' word that they end the read with an ACTIVATE_VERSION, `version` the stream's
+    version by the last such message, `rows_version` by the last RECORD.
     """
 
     closes_with: str | None = None
@@ -59,6 +60,7 @@ class Evidence:
     last_data: int = -1
     activations: list[int] = field(default_factory=list)
     version: int | None = None
+    rows_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,8 @@ class Run:
             self._bound_waiting(len(message.block))
         elif isinstance(message, BatchMessage):
             self.counts["BATCH"] += 1
-            self._stream_of(message, message.line, "BATCH").evidence.last_data = self._at
+            stream = self._stream_of(message, self.lines.of_input(message.line), "BATCH")
+            stream.evidence.last_data = self._at
         elif isinstance(message, StateMessage):
             self._take_state(message)
         elif isinstance(message, SchemaMessage):
@@ -377,7 +378,7 @@ class Run:
             if stream.name not in told:
                 stream.fail("the run was broken off")
                 self.record.datasets.append(self._failed(stream))
-        with contextlib.suppress(OSError):  # the error may be that nothing can be written any more
+        with contextlib.suppress(OSError, LakeError):  # the error may be that nothing can be written any more
             self._tell()
         self.staging.close()
         self.quarantine.close()

@@ -237,7 +237,7 @@ SETTINGS = th.PropertiesList(
     ),
     th.Property(
         "max_depth",
-        th.IntegerType(minimum=3, maximum=500),
+        th.IntegerType(minimum=3, maximum=200),
         default=MAX_DEPTH,
         title="Deepest nesting",
         description="Messages whose JSON nests deeper, counted from the message's own object, are refused "

@@ -11,6 +11,8 @@ from lake_parquet.errors import LakeError
 from target_lake_parquet.messages import StateMessage
 from target_lake_parquet.proof import bookmark_key, bookmark_of
 
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
 
 class States:
     """The STATE messages of a run."""
@@ -60,17 +62,17 @@ class States:
         """
         if self.last is None or not unpublished:
             return self.last.raw if self.last else None
-        value = self.last.value
-        bookmarks = value.get("bookmarks") if isinstance(value, dict) else None
-        if not isinstance(bookmarks, dict):
+        if not self.has_bookmarks:
             return None
-        kept = dict(bookmarks)
+        members = _members.decode(self.last.raw)  # what is kept stays as it came, to the last digit
+        kept: dict[str, Any] = _members.decode(members["bookmarks"])
         for stream, bookmark in unpublished.items():
             key = bookmark_key(kept, stream, self._openings)
-            kept.pop(key, None)
+            if key is not None:
+                del kept[key]
             if bookmark is not None:
                 kept[key or stream] = bookmark
-        return msgspec.json.encode({**value, "bookmarks": kept})
+        return msgspec.json.encode({**members, "bookmarks": kept})
 
     def hand_on(self, unpublished: Mapping[str, Any]) -> None:
         """Prints the `payload`, unless that was printed last; one put together anew must say something else.
@@ -102,6 +104,8 @@ def print_state(payload: bytes) -> None:
     Raises:
         StateLostError: stdout is closed or full.
     """
+    if sys.stdout is None:
+        raise _lost("standard output is closed")
     try:
         sys.stdout.buffer.write(payload + b"\n")
         sys.stdout.buffer.flush()
@@ -110,7 +114,11 @@ def print_state(payload: bytes) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
-        raise StateLostError(
-            f"the state could not be printed ({error.strerror}): what was published stays, "
-            "the bookmark was not handed on; the next run reads the same again"
-        ) from error
+        raise _lost(error.strerror or str(error)) from error
+
+
+def _lost(why: str) -> StateLostError:
+    return StateLostError(
+        f"the state could not be printed ({why}): what was published stays, "
+        "the bookmark was not handed on; the next run reads the same again"
+    )

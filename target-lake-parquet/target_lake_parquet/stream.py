@@ -23,10 +23,11 @@ from lake_parquet.store import Store
 from target_lake_parquet.blocks import BlockDecoder, Rules
 from target_lake_parquet.columns import PARENT, Plan, Table, names_of, table_of
 from target_lake_parquet.decode import KEY_MISSING, BadRecord, Decoded, decode
+from target_lake_parquet.jsonschema_shapes import shape_of
 from target_lake_parquet.lines import Lines
 from target_lake_parquet.mark import Mark, read_mark
 from target_lake_parquet.messages import BY_MAP, Rows, SchemaMessage
-from target_lake_parquet.metadata import OWN, Moments, with_metadata
+from target_lake_parquet.metadata import OWN, Moments, version_of_last, with_metadata
 from target_lake_parquet.noticed import Noticed
 from target_lake_parquet.proof import Evidence, is_incremental, is_resumable
 from target_lake_parquet.settings import Settings, StreamSettings
@@ -124,8 +125,9 @@ class Stream:
     def _reserved(self, schema: Mapping[str, Any]) -> frozenset[str]:
         """The columns that the target itself fills; one that the tap declares as well gives way to it."""
         tenant = [self.tenant_column] if self.owner.tenant and self.tenant_column else []
-        own = OWN if self.settings.add_record_metadata else ()
-        return frozenset([*tenant, *(name for name in own if name not in schema.get("properties", {}))])
+        if not self.settings.add_record_metadata:
+            return frozenset(tenant)
+        return frozenset([*tenant, *(set(OWN) - shape_of(schema).properties.keys())])
 
     def _new_decoder(self, table: Table, message: SchemaMessage) -> BlockDecoder:
         """Plans the decoding; raises ValueError where records cannot be validated against the SCHEMA."""
@@ -194,6 +196,8 @@ class Stream:
             self._stage(decode(self._bare, [], []), staging, self._moments())
             self._bare = None
         waiting, self.waiting, self.waiting_bytes = self.waiting, [], 0
+        if waiting:
+            self.evidence.rows_version = version_of_last(waiting[-1].block)
         decoder, moments = self._decoder, self._moments()
         if waiting and decoder and not self.failure:
             if self.settings.undeclared_fields == "add":
@@ -208,7 +212,7 @@ class Stream:
             self._stage(decoded, staging, moments)
 
     def _stage(self, decoded: Decoded, staging: Staging, moments: Moments) -> None:
-        if decoded.bad and not self.failure:
+        if decoded.bad:
             self.refuse(decoded.bad, decoded.aside)
         if self.failure:
             return
@@ -233,6 +237,8 @@ class Stream:
 
         `texts` are their lines, by number, where they may be kept.
         """
+        if self.failure:
+            return
         problems: dict[int, list[BadRecord]] = {}
         for one in sorted(bad, key=lambda one: one.line):
             problems.setdefault(one.line, []).append(one)
@@ -284,6 +290,7 @@ class Stream:
             resumed=is_resumable(opening) and not self.evidence.closes_with,
             is_empty=not self.evidence.rows,
             version=self.evidence.version,
+            rows_version=self.evidence.rows_version,
             origin=self.origin,
             proof=proof,
             load_method=self.settings.load_method,

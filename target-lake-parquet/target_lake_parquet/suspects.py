@@ -11,8 +11,9 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from target_lake_parquet.columns import Kind, Table
-from target_lake_parquet.messages import Envelope, cuts
+from target_lake_parquet.messages import Envelope
 from target_lake_parquet.places import Node, Place, tree_of
+from target_lake_parquet.whole_lines import cuts
 
 MAX_SUSPECTS = 200
 """Where more lines of a block are odd, it is the stream that is: the block is decoded part by part."""

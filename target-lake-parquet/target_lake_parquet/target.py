@@ -22,6 +22,7 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.plugin_base import SingerCommand
 from singer_sdk.singerlib.encoding.base import GenericSingerReader
 
+from lake_parquet.errors import UsageError
 from lake_parquet.stderr import outlast_stderr
 from target_lake_parquet.cli import Interrupted, TargetCommand, may_unwind, read_config, tell
 from target_lake_parquet.environment import settings_of
@@ -50,7 +51,13 @@ class BlockReader(GenericSingerReader[bytes]):
 
     @property
     def default_input(self) -> IO[bytes]:
-        """Standard input, as bytes."""
+        """Standard input, as bytes.
+
+        Raises:
+            UsageError: the shell closed it.
+        """
+        if sys.stdin is None:
+            raise UsageError("standard input is closed: pipe a tap into it, or a file")
         return sys.stdin.buffer
 
     def deserialize_json(self, line: bytes) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from target_lake_parquet.caps import LONG_NUMBER, MAX_NUMBER, TooDeepError, is_utf8
+from target_lake_parquet.two_names import EnvelopeError
 from target_lake_parquet.values import parse_number
 
 RECORD = "record"
@@ -25,6 +26,8 @@ def explain(line: bytes, error: Exception) -> tuple[str, str]:
     """The field of a RECORD line that makes it unreadable, and why; `error` is what was said of the line."""
     if isinstance(error, TooDeepError):
         return error.near or RECORD, str(error)
+    if isinstance(error, EnvelopeError):
+        return RECORD, str(error)
     reader = json.JSONDecoder(
         parse_constant=lambda _: _Culprit("holds NaN or Infinity, which JSON does not know"),
         parse_float=_number,

@@ -13,11 +13,14 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
+from lake_parquet.merge import DELETED_AT, PER_RUN
 from target_lake_parquet.decode import BadRecord
-from target_lake_parquet.metadata import NAMES
+from target_lake_parquet.unreadable import RECORD
 from target_lake_parquet.values import parse_number
 
 ERRORS_A_RECORD = 5
+MOST_SAID = 200
+"""Letters of what the library says of a schema."""
 NAMED = {"properties", "patternProperties", "definitions", "$defs", "dependentSchemas", "dependencies"}
 """Keywords that hold schemas under names of their own."""
 LITERAL = {"const", "enum", "default", "examples"}
@@ -53,7 +56,9 @@ class Validator:
         except RecursionError:
             raise InvalidSchemaError("it is nested too deeply") from None
         if isinstance(own.get("properties"), dict):
-            own["properties"] |= {name: {} for name in NAMES}  # the pipeline's, whatever the schema allows
+            own["properties"] |= {
+                name: {} for name in (*PER_RUN, DELETED_AT)
+            }  # the pipeline's, whatever the schema allows
         self._validator = _validator_of(own)
 
     def check(self, block: bytes, numbers: Sequence[int]) -> Iterator[BadRecord]:
@@ -66,9 +71,14 @@ class Validator:
                 record = _lines.decode(line).record
             except (msgspec.MsgspecError, RecursionError, ValueError):
                 continue
-            if not self._validator.is_valid(record):
-                errors = self._validator.iter_errors(record)
-                yield from (_bad_record(number, error) for error in islice(errors, ERRORS_A_RECORD))
+            try:
+                if self._validator.is_valid(record):
+                    continue
+                errors = list(islice(self._validator.iter_errors(record), ERRORS_A_RECORD))
+            except ValueError:  # the library's own limit is reached
+                yield BadRecord(number, RECORD, "is nested too deeply to be validated")
+            else:
+                yield from (_bad_record(number, error) for error in errors)
 
     def _own(self, schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
         """The schema without what would leave it, and without patterns that cannot be run."""
@@ -103,7 +113,9 @@ def _validator_of(schema: dict[str, Any]) -> _AnyDraft:
         try:
             return draft(schema, validate_formats=False, pattern_options=_linear, offline=True)
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
-            refused = refused or InvalidSchemaError(error.message.partition("\n")[0])
+            place = _path(getattr(error, "instance_path", ()))
+            said = error.message.partition("\n")[0][:MOST_SAID]
+            refused = refused or InvalidSchemaError(f"{said}, at {place}" if place != RECORD else said)
     raise refused or InvalidSchemaError
 
 
@@ -133,9 +145,11 @@ def _bad_record(number: int, error: jsonschema_rs.ValidationError) -> BadRecord:
     if isinstance(kind, jsonschema_rs.ValidationErrorKind.Type):
         reason = f"is not of its schema's type ({', '.join(kind.types)})"
         return BadRecord(number, _path(place), reason)
+    if isinstance(kind, jsonschema_rs.ValidationErrorKind.AdditionalProperties):
+        place += kind.unexpected[:1]
     return BadRecord(number, _path(place), f"is not what {kind.name!r} in its schema allows")
 
 
 def _path(place: Sequence[str | int]) -> str:
     parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-    return parts.lstrip(".") or "record"
+    return parts.lstrip(".") or RECORD

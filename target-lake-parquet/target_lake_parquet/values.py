@@ -15,7 +15,7 @@ import msgspec
 import polars as pl
 import pyarrow as pa
 
-from lake_parquet.widen import JSON
+from lake_parquet.widen import JSON, number_text
 from target_lake_parquet.caps import MAX_NUMBER
 from target_lake_parquet.columns import MAX_DIGITS, Column, Kind
 from target_lake_parquet.dates import (
@@ -31,6 +31,7 @@ EXACT_INT = 2**53
 SHORT, TINY, HUGE = 16, 1e-300, 1e300
 MAX_EXPONENT = 1000
 """A number past 10 to this power is refused: writing it out would fill the memory."""
+NOT_WHOLE, TOO_LARGE = "is not a whole number", "has too large an exponent"
 NO_LIST = "kept as JSON text, and no list as the schema says"
 _NUMBER = re.compile(r" *[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)? *", re.ASCII)
 """A number in a string; Python's own reader takes underscores and the digits of all scripts, too."""
@@ -134,7 +135,7 @@ def _convert_integer(values: Sequence[Any], _: Column) -> Converted:
                 )
             else:
                 values[i] = None
-                bad[i] = "is not a whole number"
+                bad[i] = TOO_LARGE if isinstance(value, Decimal) and not _is_sane(value) else NOT_WHOLE
     if all(value is None or -INT64_MAX - 1 <= value <= INT64_MAX for value in values):
         return Converted(pl.Series(values, dtype=pl.Int64), coerced, bad)
     return Converted(_decimals([None if v is None else Decimal(v) for v in values], 0), coerced, bad)
@@ -151,11 +152,7 @@ def _convert_number(values: Sequence[Any], _: Column) -> Converted:
             for i, v in enumerate(values)
             if type(v) not in (float, int, Decimal, type(None))
         }
-    bad |= {
-        i: "has too large an exponent"
-        for i, v in enumerate(values)
-        if isinstance(v, Decimal) and not _is_sane(v)
-    }
+    bad |= {i: TOO_LARGE for i, v in enumerate(values) if isinstance(v, Decimal) and not _is_sane(v)}
     values = [None if i in bad else value for i, value in enumerate(values)]
     if all(_fits_float(value) for value in values):
         floats = [None if value is None else float(value) for value in values]
@@ -183,6 +180,8 @@ def _convert_decimal(values: Sequence[Any], column: Column) -> Converted:
         number = _to_decimal(value)
         if number is None and value is not None:
             bad[i] = "is not a decimal number"
+        elif number is not None and column.is_whole and number != number.to_integral_value():
+            bad[i], number = NOT_WHOLE, None
         numbers.append(number)
     return Converted(_decimals(numbers, column.scale), bad=bad)
 
@@ -198,6 +197,8 @@ def _to_decimal(value: Any) -> Decimal | None:  # noqa: ANN401 - any JSON value
         if isinstance(value, str) and (len(value) >= MAX_NUMBER or not _NUMBER.fullmatch(value)):
             return None
         number = Decimal(repr(value) if isinstance(value, float) else value)
+        if isinstance(value, Decimal) and _is_sane(value) and len(_figures(value)) > MAX_DIGITS:
+            number = _shortest(value)
     except InvalidOperation:
         return None
     return number if number.is_finite() and _is_sane(number) else None
@@ -214,7 +215,7 @@ def _decimals(values: Sequence[Decimal | None], scale: int) -> pl.Series:
         step = Decimal(1).scaleb(-needed)
         fitted = [None if value is None else value.quantize(step, context=_roomy) for value in values]
         return pl.Series(fitted, dtype=pl.Decimal(MAX_DIGITS, needed))
-    return pl.Series([None if value is None else str(value) for value in values], dtype=pl.String)
+    return pl.Series([None if value is None else number_text(value) for value in values], dtype=pl.String)
 
 
 def _texts(values: Sequence[Any]) -> pa.Array:

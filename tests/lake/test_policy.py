@@ -96,6 +96,13 @@ DECISIONS: list[tuple[str, dict[str, Any], SnapshotInfo | None, tuple[str, bool]
         "another version, unkeyed",
         {**UNKEYED, "version": 2},
         snapshot("append-only", keys=(), version=1),
+        REPLACES,
+    ),
+    ("a version, unkeyed, where there was none", {**UNKEYED, "version": 2}, APPENDED, KEEPS),
+    (
+        "another version, to be kept by setting",
+        {**UNKEYED, "version": 2, "load_method": "append-only"},
+        snapshot("append-only", keys=(), version=1),
         KEEPS,
     ),
     # what must not change by itself

@@ -39,7 +39,7 @@ CASES: list[tuple[str, Column, Column, Any, list[Any]]] = [
         (pl.Int64, [BIG]),
         (pl.Float64, [1e-300]),
         pl.String,
-        [str(BIG), "1e-300"],
+        [str(BIG), "1E-300"],
     ),
     (
         "int that a float would write with other digits",
@@ -88,7 +88,7 @@ CASES: list[tuple[str, Column, Column, Any, list[Any]]] = [
         (pl.Float64, [1e300]),
         (pl.Decimal(38, 1), [TENTH]),
         pl.String,
-        ["1e+300", "0.1"],
+        ["1E+300", "0.1"],
     ),
     (
         "two scales",
@@ -102,7 +102,7 @@ CASES: list[tuple[str, Column, Column, Any, list[Any]]] = [
         (pl.Decimal(38, 0), [Decimal(10**37)]),
         (pl.Decimal(38, 5), [TENTH]),
         pl.String,
-        [str(10**37), "0.10000"],
+        [str(10**37), "0.1"],
     ),
     (
         "date and timestamp",
@@ -117,7 +117,7 @@ CASES: list[tuple[str, Column, Column, Any, list[Any]]] = [
         (TIMESTAMP, [FIRST]),
         (pl.String, ["x"]),
         pl.String,
-        ["0001-01-01T00:00:00.000000Z", "x"],
+        ["0001-01-01T00:00:00Z", "x"],
     ),
     ("date and int", (pl.Date, [date(2026, 1, 1)]), (pl.Int64, [1]), pl.String, ["2026-01-01", "1"]),
     (
@@ -128,7 +128,7 @@ CASES: list[tuple[str, Column, Column, Any, list[Any]]] = [
         [b'"x"', b'"a\\"\\\\\\n"', None, b"5"],
     ),
     ("int and JSON", (pl.Int64, [1]), (JSON, [b"[1]"]), JSON, [b"1", b"[1]"]),
-    ("float and JSON", (pl.Float64, [0.1, 1e300]), (JSON, [b"[]"]), JSON, [b"0.1", b"1e+300", b"[]"]),
+    ("float and JSON", (pl.Float64, [0.1, 1e300]), (JSON, [b"[]"]), JSON, [b"0.1", b"1E+300", b"[]"]),
     ("decimal and JSON", (pl.Decimal(38, 1), [TENTH]), (JSON, [b"{}"]), JSON, [b"0.1", b"{}"]),
     ("bool and JSON", (pl.Boolean, [True, None]), (JSON, [b'"x"']), JSON, [b"true", None, b'"x"']),
     (
@@ -136,7 +136,7 @@ CASES: list[tuple[str, Column, Column, Any, list[Any]]] = [
         (TIMESTAMP, [NOON]),
         (JSON, [b"1"]),
         JSON,
-        [b'"2026-01-01T12:00:00.000000Z"', b"1"],
+        [b'"2026-01-01T12:00:00Z"', b"1"],
     ),
     ("date and JSON", (pl.Date, [date(2026, 1, 1)]), (JSON, [b"1"]), JSON, [b'"2026-01-01"', b"1"]),
     ("string and JSON without a value", (pl.String, ["x"]), (JSON, [None]), pl.String, ["x", None]),

@@ -76,7 +76,7 @@ TABLE: dict[str, list[tuple[Any, str]]] = {
         ({"type": "string", "contentEncoding": "base64"}, "string"),
         ({"type": "string", "contentMediaType": "application/json"}, "string"),
     ],
-    "`string` with `integer`, `number` or `boolean`": [
+    "several of `string`, `integer`, `number` and `boolean`": [
         ({"type": ["string", "integer"]}, "string"),
         ({"type": ["boolean", "null", "string"]}, "string"),
         ({"type": ["number", "string"], "format": "date-time"}, "string"),
@@ -95,7 +95,7 @@ TABLE: dict[str, list[tuple[Any, str]]] = {
         ({"type": "object", "properties": {"a": {}}}, "x__a: json"),
     ],
     "`array` of objects with `properties`, under a parent with keys": [(ARRAY, "x/ a: integer")],
-    "anything else: other arrays and objects, mixtures, no type": [
+    "anything else: other arrays and objects, mixtures with those, no type": [
         ({"type": "array"}, "json"),
         ({"type": "array", "items": S}, "json"),
         ({"type": "array", "items": {}}, "json"),

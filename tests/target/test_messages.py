@@ -217,7 +217,6 @@ def test_a_line_that_is_not_readable_concerns_its_stream_alone_where_its_beginni
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ('{"type": "RECORD", "stream": "a"}', "the RECORD message lacks record: mend the tap"),
         ('{"type": "SCHEMA", "stream": "a"}', "the SCHEMA message lacks schema: mend the tap"),
         ('{"type": "SCHEMA", "stream": "a", "schema": []}', "the SCHEMA message has schema of a wrong kind"),
         (
@@ -317,4 +316,5 @@ def test_lines_of_any_length_are_told_apart(lines: list[bytes]) -> None:
 
     found = [(block, numbers.to_list()) for _, block, numbers in by_stream(chunk, 1)]
 
-    assert found == [(line + b"\n", [number]) for number, line in enumerate(lines, 1)]
+    told = [(line + b"\n", [number]) for number, line in enumerate(lines, 1) if line not in (b"", b"\r")]
+    assert found == told

@@ -97,7 +97,7 @@ def test_names_that_records_make_up_are_counted_up_to_a_thousand(place: Place) -
         note
         == "fields left out that the schema does not name: "
         + ", ".join(f"f{n:04} (1)" for n in range(10))
-        + ", and 500 more of other names"
+        + ", and 990 more fields, and 500 more of other names"
     )
 
 
@@ -119,7 +119,7 @@ def test_moments_may_be_keys_of_children(place: Place) -> None:
     place.good(head(MOMENT, l=ITEMS), record("s", id=noon, l=[{"q": 1}]), bookmark("s", 1, "id"))
     place.good(head(STRING), record("s", id="x"), bookmark("s", 1, "id"))
     place.good(head(MOMENT, l=ITEMS), record("s", id=noon, l=[{"q": 2}]), bookmark("s", 1, "id"))
-    assert sorted(ids(place)) == ["2026-01-01T12:00:00.000000Z", "x"]
+    assert sorted(ids(place)) == ["2026-01-01T12:00:00Z", "x"]
     assert place.frame("s__l")["q"].to_list() == [2]
 
 

@@ -48,7 +48,7 @@ RETYPES: list[tuple[str, Any, Any, Any, Any, dict[str, list[Any]], pl.DataType]]
      {"a": [datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 2, 12, tzinfo=UTC)]},
      pl.Datetime("us", "UTC")),
     ("string, time", STRING, "x", MOMENT, "2026-01-02T12:00:00Z",
-     {"a": ["x", "2026-01-02T12:00:00.000000Z"]}, pl.String()),
+     {"a": ["x", "2026-01-02T12:00:00Z"]}, pl.String()),
     ("string, object", STRING, "x", OBJECT, {"b": "y"}, {"a": ["x", None], "a__b": [None, "y"]}, pl.String()),
     ("object, string", OBJECT, {"b": "y"}, STRING, "x", {"a__b": ["y", None], "a": [None, "x"]}, pl.String()),
     ("string, JSON text", STRING, "x", ANYTHING, {"b": 1}, {"a": ['"x"', '{"b":1}']}, pl.String()),

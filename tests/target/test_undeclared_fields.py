@@ -71,7 +71,7 @@ def test_they_stay_when_a_later_run_has_none_and_widen_when_it_has_others(place:
     ):
         place.good(head, line, undeclared_fields="add", load_method="upsert")
     assert place.rows("s") == [
-        {"id": 1, "new": "5.0"},
+        {"id": 1, "new": "5"},
         {"id": 2, "new": None},
         {"id": 3, "new": "0.5"},
         {"id": 4, "new": "x"},

@@ -48,7 +48,7 @@ def test_what_breaks_the_schema_is_named_by_line_and_place_and_shows_no_value() 
         (2, "id", "is missing, and its schema requires it"),
         (3, "id", "is not of its schema's type (integer)"),
         (3, "items[1].sku", "is not what 'maxLength' in its schema allows"),
-        (4, "record", "is not what 'additionalProperties' in its schema allows"),
+        (4, "secret", "is not what 'additionalProperties' in its schema allows"),
     ]
 
 

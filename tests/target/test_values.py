@@ -1,6 +1,5 @@
 """One column's JSON values: exact, coerced where nothing is lost, or refused with a reason."""
 
-import time
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -328,11 +327,10 @@ def test_numbers_in_json_text_keep_their_value(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.INTEGER, Kind.NUMBER, Kind.DECIMAL])
-def test_a_huge_exponent_ends_fast(kind: Kind) -> None:
-    started = time.monotonic()
+def test_a_huge_exponent_is_refused(kind: Kind) -> None:
+    """Its digits are not written out: a gigabyte of zeros each."""
     found = converted(kind, "1e999999999", "1e-999999999", "0e999999999")
-    assert time.monotonic() - started < 1
-    assert 0 in found.bad
+    assert {0, 1} <= found.bad.keys()
 
 
 @pytest.mark.parametrize(
