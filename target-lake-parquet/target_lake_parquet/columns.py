@@ -29,10 +29,10 @@ from unicodedata import category
 
 from lake_parquet.names import Names, Path, TableNames, alike
 from lake_parquet.paths import SEPARATOR, dataset_name
+from lake_parquet.widen import MAX_DIGITS
 from target_lake_parquet.jsonschema_shapes import Shape, shape_of
 
 INT64 = (Decimal(-(2**63)), Decimal(2**63 - 1))
-MAX_DIGITS = 38
 DECIMAL_FORMATS = {"singer.decimal", "x-singer.decimal"}
 DEFAULT_SCALE = 9
 MAX_COLUMNS = 20_000

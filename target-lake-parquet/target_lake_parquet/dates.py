@@ -14,7 +14,8 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
-TIMESTAMP = pl.Datetime("us", "UTC")
+from lake_parquet.widen import TIMESTAMP
+
 NO_TIMESTAMP = "is not a date-time (ISO 8601, years 1 to 9999 in UTC)"
 NO_DATE = "is not a date (YYYY-MM-DD)"
 MIDNIGHT, AT_MIDNIGHT = "without a time taken as midnight", "with the time midnight taken as a date"

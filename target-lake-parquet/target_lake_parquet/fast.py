@@ -1,8 +1,8 @@
 """A block of RECORD lines in, typed frames out, as whole columns: the fast way. Pure.
 
-pyarrow parses the block with an explicit schema, on all cores, and refuses what is not of it. Whatever this
-way cannot take, or cannot be sure of, it leaves to the exact way (`decode`) by returning None: both ways make
-the same frames of the same lines, which `tests/target/test_fast_equals_exact.py` holds them to.
+pyarrow parses the block with an explicit schema, on one of two threads, and refuses what is not of it.
+Whatever this way cannot take, or cannot be sure of, it leaves to the exact way (`decode`) by returning None:
+both ways make the same frames of the same lines: `tests/target/test_fast_equals_exact.py` holds them to it.
 """
 
 import re
@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from lake_parquet.staging import ROW
+from lake_parquet.widen import MAX_DIGITS
 from target_lake_parquet.caps import MAX_NUMBER, is_utf8
 from target_lake_parquet.columns import (
-    MAX_DIGITS,
     PARENT,
     POSITION,
     Column,

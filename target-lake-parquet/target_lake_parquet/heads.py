@@ -15,8 +15,6 @@ HEAD = re.compile(rb'\{"type": ?"RECORD", ?"stream": ?"((?:[^"\\])++)", ?')
 RECORD = re.compile(HEAD.pattern + rb'"record": ?\{')
 
 _END = ord("\n")
-_WORD = 64
-"""Bytes that are asked at once where lines end: as many as a word has bits."""
 _FEW_BYTES = 2**15
 
 
@@ -104,20 +102,8 @@ def _lines_of(chunk: bytes) -> pa.LargeBinaryArray:
 
 
 def _ends_of(chunk: bytes) -> pl.Series:
-    """Where each line of a chunk ends, looked for 64 bytes at a time: most of them hold no end."""
-    bits = _is_end(chunk).to_arrow().buffers()[1]
-    whole = len(chunk) // _WORD
-    words = pl.Series(pa.Array.from_buffers(pa.uint64(), whole, [None, bits]))
-    places = (words != 0).arg_true()
-    words, places = words.gather(places), places.cast(pl.Int64) * _WORD
-    last = [at + 1 for at in range(whole * _WORD, len(chunk)) if chunk[at] == _END]
-    found = [pl.Series(last, dtype=pl.Int64)]
-    while len(words):  # as often as most ends that stand in one word
-        found.append(places + words.bitwise_trailing_zeros() + 1)
-        words &= words - 1
-        are_left = words != 0
-        words, places = words.filter(are_left), places.filter(are_left)
-    return pl.concat(found).sort()
+    """Where each line of a chunk ends."""
+    return _is_end(chunk).arg_true().cast(pl.Int64) + 1
 
 
 def _heads_of(lines: pa.LargeBinaryArray) -> pl.DataFrame:

@@ -31,7 +31,6 @@ from lake_parquet.merge import DELETED_AT
 from target_lake_parquet.caps import check_caps
 from target_lake_parquet.messages import (
     BY_MAP,
-    MAX_DEPTH,
     ActivateVersion,
     BadMessage,
     BatchMessage,
@@ -71,7 +70,7 @@ class _Refused(Exception):  # noqa: N818 - it says what becomes of the record
 class Maps:
     """The stream maps of a run. `filtered` counts the records that a filter left out, by mapped stream."""
 
-    def __init__(self, config: Mapping[str, Any], max_depth: int = MAX_DEPTH) -> None:
+    def __init__(self, config: Mapping[str, Any], max_depth: int) -> None:
         """Reads `stream_maps`, `stream_map_config` and `faker_config`: the SDK's settings.
 
         Raises:

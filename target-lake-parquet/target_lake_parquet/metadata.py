@@ -10,7 +10,8 @@ import polars as pl
 import pyarrow as pa
 
 from lake_parquet.merge import DELETED_AT
-from target_lake_parquet.dates import TIMESTAMP, convert_timestamps
+from lake_parquet.widen import TIMESTAMP
+from target_lake_parquet.dates import convert_timestamps
 
 NAMES = (
     "_sdc_extracted_at",

@@ -246,9 +246,8 @@ class Run:
         """Opens a stream at its first SCHEMA, or at what came in place of one."""
         self.states.begin(message.tap_stream or message.stream)
         self.streams[message.stream] = stream = new_stream(
-            message, self.settings, self.taken, self.quarantine, self.started, self.store
+            message, self.settings, self.taken, self.lines, self.quarantine, self.started, self.store
         )
-        stream.lines = self.lines
         if stream.owner.source is None and len(self.streams) == 1:
             self.logger.warning("Nothing names the source: datasets are called like %s.", stream.dataset())
         return stream

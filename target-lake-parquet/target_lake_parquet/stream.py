@@ -14,7 +14,7 @@ from lake_parquet.family import Family, Member
 from lake_parquet.footer import Owner
 from lake_parquet.known_names import known_names
 from lake_parquet.names import Names, joined
-from lake_parquet.paths import DATASET_TEMPLATE, dataset_name
+from lake_parquet.paths import dataset_name
 from lake_parquet.policy import StreamFacts
 from lake_parquet.quarantine import Problem, Quarantine, Quarantined, quarantined
 from lake_parquet.runs import DatasetSummary, Proof
@@ -55,9 +55,10 @@ class Stream:
     tenant_column: str | None
     quarantine: Quarantine
     max_depth: int
-    template: str = DATASET_TEMPLATE
-    taken: dict[str, str] = field(default_factory=dict)
-    lines: Lines = field(default_factory=Lines)
+    template: str
+    taken: dict[str, str]
+    lines: Lines
+    started: datetime
     evidence: Evidence = field(default_factory=Evidence)
     schema: dict[str, Any] = field(default_factory=dict)
     keys: tuple[str, ...] = ()
@@ -76,7 +77,6 @@ class Stream:
     waiting: list[Rows] = field(default_factory=list)
     waiting_bytes: int = 0
     filtered: int = 0
-    started: datetime = field(default_factory=lambda: datetime.now(UTC))
     _received: datetime | None = None
     _decoder: BlockDecoder | None = None
     _bare: Table | None = None
@@ -362,6 +362,7 @@ def new_stream(
     message: SchemaMessage,
     settings: Settings,
     taken: dict[str, str],
+    lines: Lines,
     quarantine: Quarantine,
     started: datetime,
     store: Store,
@@ -384,6 +385,7 @@ def new_stream(
         quarantine=quarantine,
         max_depth=settings.max_depth,
         taken=taken,
+        lines=lines,
         started=started,
         evidence=Evidence(closes_with=mark.closes_with),
         failure=odd,

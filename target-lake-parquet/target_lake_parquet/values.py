@@ -15,9 +15,9 @@ import msgspec
 import polars as pl
 import pyarrow as pa
 
-from lake_parquet.widen import JSON, number_text
+from lake_parquet.widen import JSON, MAX_DIGITS, number_text
 from target_lake_parquet.caps import MAX_NUMBER
-from target_lake_parquet.columns import MAX_DIGITS, Column, Kind
+from target_lake_parquet.columns import Column, Kind
 from target_lake_parquet.dates import (
     Converted,
     convert_dates,

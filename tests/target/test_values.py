@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lake_parquet.widen import JSON
-from target_lake_parquet.columns import MAX_DIGITS, Column, Kind
+from lake_parquet.widen import JSON, MAX_DIGITS
+from target_lake_parquet.columns import Column, Kind
 from target_lake_parquet.dates import AT_MIDNIGHT, MIDNIGHT, Converted
 from target_lake_parquet.values import MAX_EXPONENT, NO_LIST, convert, json_text, parse_number
 
