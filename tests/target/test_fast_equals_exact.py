@@ -323,6 +323,17 @@ def test_one_odd_record_leaves_the_others_to_the_fast_way() -> None:
     assert rows["\0row"].to_list() == [*range(1, 301), *range(401, 1101)]
 
 
+def test_many_odd_records_cut_their_block_no_more_than_one_does() -> None:
+    """Each cut it in two: memory and time grew with them."""
+    table = table_of({"properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}, ["id"])
+    texts = [json.dumps({"id": n, "name": 5 if n % 20 == 0 else "x" * 50}) for n in range(10_000)]
+    decoder = BlockDecoder(table)
+    blocks = [list(decoder.decode([rows])) for rows in blocks_of(texts)]
+    assert [sum(one.frames[""].height for one in parts) for parts in blocks] == [1000] * 10
+    assert max(map(len, blocks)) <= PARTS
+    assert sum(len(parts) == 1 for parts in blocks) >= 8
+
+
 def test_records_that_make_up_names_as_they_go_teach_nothing() -> None:
     table = table_of({"properties": WIDE}, ["id"])
     texts = [json.dumps({**GOOD_WIDE, f"made_up_{number}": 1}) for number in range(30_000)]

@@ -164,8 +164,7 @@ def test_a_carriage_return_within_a_record_hides_no_undeclared_field(place: Plac
     assert "line 2: field 'x' is not named by the schema" in ended.err
 
 
-def test_many_coerced_records_make_no_more_segments_than_others(place: Place) -> None:
-    """Each cut its block in two: memory and time grew with them."""
+def test_many_coerced_records_are_stored_in_their_order(place: Place) -> None:
     rows = [record("s", id=n, n="x" * 400 if n % 20 else 5) for n in range(30_000)]
     place.good(schema("s", {"id": KEY, "n": STRING}), *rows, add_record_metadata=True)
     found = place.frame("s")

@@ -5,10 +5,13 @@ from typing import Any
 
 import polars as pl
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from lake_parquet.staging import ROW
 from target_lake_parquet.blocks import BlockDecoder, Rules
-from target_lake_parquet.columns import table_of
+from target_lake_parquet.columns import Plan, table_of
 from target_lake_parquet.messages import Rows
 from tests.target.command import Place, assert_clear
 from tests.target.messages import EXACT_WAY, INTEGER, KEY, NUMBER, STRING, activate, bookmark, record, schema
@@ -180,3 +183,36 @@ def test_a_record_that_its_stream_map_refuses_is_named_and_not_kept(place: Place
     (found,) = aside(place)
     assert (found["line"], found["field"], found["message"]) == (3, "name", "")
     assert (place.summary("s")["rows_read"], place.summary("s")["rows_quarantined"]) == (2, 1)
+
+
+ODD_VALUES = ["1", "2.5", "1e400", "1e2000", '"word"', "null", "[1]", '{"b": 1}', "true", "9" * 30, "NaN"]
+SOME = st.tuples(
+    st.sampled_from(["good", "good", "good", '"bad"', "7.5", "null"]),
+    st.dictionaries(st.sampled_from(["x", "y", "items"]), st.sampled_from(ODD_VALUES), max_size=2),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(SOME, min_size=1, max_size=40), st.sampled_from([1, 100]))
+@example([('"bad"', {"x": '"word"'}), ("good", {"x": "1e2000"}), *[("good", {"x": "1"})] * 8], 100)
+def test_each_record_is_stored_or_set_aside_whatever_fields_are_added(
+    some: list[tuple[str, dict[str, str]]], times: int
+) -> None:
+    """What an added column holds, and so which records are bad, depends on the others of the block."""
+    texts = []
+    for number, (key, more) in enumerate(some * (1 if times == 1 else 20)):
+        fields = {"id": str(number) if key == "good" else key, **more}
+        inside = ", ".join(f'"{name}": {value}' for name, value in fields.items())
+        texts.append(f'{{"type": "RECORD", "stream": "s", "record": {{{inside}}}}}\n')
+    plan = Plan()
+    table = table_of({"properties": {"id": KEY, "items": ITEMS}}, ["id"], plan)
+    decoder = BlockDecoder(table, Rules(sets_aside=True, adding=plan))
+    stored: list[int] = []
+    aside: list[int] = []
+    for first in range(0, len(texts), 200):
+        part = texts[first : first + 200]
+        for decoded in decoder.decode([Rows("s", "".join(part).encode(), first + 1, len(part))]):
+            stored += decoded.frames[""][ROW].to_list()
+            aside += decoded.aside.keys()
+            assert {one.line for one in decoded.bad} == decoded.aside.keys()
+    assert sorted([*stored, *aside]) == list(range(1, len(texts) + 1))
