@@ -259,9 +259,9 @@ def learnt(plan: FastPlan, block: bytes, exact: Decoded, rules: Rules) -> FastPl
     if not odd and not undeclared and not exact.bad:
         # numbers of many digits, or strings with escapes
         odd = {(table.suffix, column.path) for table, column in columns if column.kind in UNSURE}
-    if (odd <= plan.picked and undeclared <= plan.undeclared) or (
-        len(plan.undeclared | undeclared) > MAX_UNDECLARED
-    ):
+    any_members = not odd and not exact.undeclared and not exact.bad and plan.picker is None
+    is_known = odd <= plan.picked and undeclared <= plan.undeclared and not any_members
+    if is_known or len(plan.undeclared | undeclared) > MAX_UNDECLARED:
         return plan
     picked = plan.picked | odd
     return plan_of(
@@ -270,6 +270,7 @@ def learnt(plan: FastPlan, block: bytes, exact: Decoded, rules: Rules) -> FastPl
         plan.undeclared | undeclared,
         reads_envelopes=plan.reads_envelopes,
         max_depth=rules.max_depth,
+        any_members=any_members,
     )
 
 

@@ -94,10 +94,12 @@ def plan_of(
     *,
     reads_envelopes: bool = False,
     max_depth: int = MAX_DEPTH,
+    any_members: bool = False,
 ) -> FastPlan | None:
     """Plans the fast way for a stream; None where a field's name stands in its way.
 
-    pyarrow reads nothing that nests deeper than the plan, and the picker counts: so depth is bounded.
+    pyarrow reads nothing that nests deeper than the plan, and the picker counts: so depth is bounded. With
+    `any_members` messages may have more of them than Singer knows, which pyarrow by itself refuses.
     """
     if _depth(table) > max_depth or _may_hold_a_message(tree_of(table)):
         return None
@@ -106,7 +108,8 @@ def plan_of(
         place for place, column in places.items() if column.kind is Kind.JSON and not column.is_string_list
     }
     try:
-        picker = Picker(table, picks, undeclared, max_depth) if picks or undeclared else None
+        needs_picker = any_members or picks or undeclared
+        picker = Picker(table, picks, undeclared, max_depth) if needs_picker else None
     except ValueError:
         return None
     record = _struct(table, tree_of(table), (), picks)

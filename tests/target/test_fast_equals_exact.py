@@ -323,6 +323,18 @@ def test_one_odd_record_leaves_the_others_to_the_fast_way() -> None:
     assert rows["\0row"].to_list() == [*range(1, 301), *range(401, 1101)]
 
 
+def test_messages_with_members_that_singer_does_not_know_go_the_fast_way_once_that_is_learnt() -> None:
+    table = table_of({"properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}, ["id"])
+    line = '{"type": "RECORD", "stream": "s", "record": {"id": %d, "name": "x"}, "namespace": "public"}\n'
+    decoder = BlockDecoder(table)
+    blocks = [
+        list(decoder.decode([Rows("s", "".join(line % n for n in range(1000)).encode(), 1, 1000)]))
+        for _ in range(2)
+    ]
+    assert list(map(len, blocks)) == [PARTS, 1]
+    assert blocks[1][0].frames[""]["id"].to_list() == list(range(1000))
+
+
 def test_many_odd_records_cut_their_block_no_more_than_one_does() -> None:
     """Each cut it in two: memory and time grew with them."""
     table = table_of({"properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}, ["id"])
