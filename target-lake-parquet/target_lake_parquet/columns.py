@@ -27,6 +27,7 @@ from decimal import Decimal
 from enum import StrEnum
 from unicodedata import category
 
+from lake_parquet.merge import DELETED_AT
 from lake_parquet.names import Names, Path, TableNames, alike
 from lake_parquet.paths import SEPARATOR, dataset_name
 from lake_parquet.widen import MAX_DIGITS
@@ -266,6 +267,8 @@ def _columns(
             arrays.append((path, leaf.items))
         else:
             kind, scale = kind_of(leaf)
+            if path == (DELETED_AT,) and not leaf.types & {"object", "array"}:
+                kind, scale = Kind.TIMESTAMP, 0  # the pipeline's: an empty text would delete the row
             is_string_list = (
                 leaf.types == {"array"} and leaf.items is not None and leaf.items.types == {"string"}
             )

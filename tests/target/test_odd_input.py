@@ -206,6 +206,18 @@ def test_a_deletion_in_an_append_only_stream_is_a_row_of_its_own(place: Place) -
     assert place.frame("s")["_sdc_deleted_at"].is_null().to_list() == [True, False]
 
 
+@pytest.mark.parametrize(
+    ("column", "mark"), [(STRING, ""), (STRING, "x"), ({"type": "boolean"}, False), ({}, "no")]
+)
+def test_a_deletion_mark_that_is_no_date_time_deletes_nothing(place: Place, column: Any, mark: Any) -> None:
+    head = schema("s", {"id": KEY, "_sdc_deleted_at": column})
+    lines = [record("s", id=1, _sdc_deleted_at=None), record("s", id=2, _sdc_deleted_at=mark)]
+    gone = record("s", id=3, _sdc_deleted_at="2026-01-01T00:00:00Z")
+    place.good(head, *lines, gone, on_bad_record="quarantine")
+    assert place.frame("s")["id"].to_list() == [1]
+    assert [(line, field) for line, field, _ in aside(place)] == [(3, "_sdc_deleted_at")]
+
+
 def test_a_frozen_stream_may_delete_rows_in_one_run_and_none_in_the_next(place: Place) -> None:
     head = schema("s", {"id": KEY, "n": INTEGER}, bookmarks=["n"])
     moment = "2026-01-01T00:00:00Z"
