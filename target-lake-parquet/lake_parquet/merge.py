@@ -119,7 +119,7 @@ def united(
     previous: pl.LazyFrame | None, run: Sequence[pl.LazyFrame]
 ) -> tuple[pl.LazyFrame | None, pl.LazyFrame, list[str]]:
     """The previous snapshot's rows and the run's, with the same columns and `ROW`; and what was widened."""
-    frames, notes = unite([*_with_row(previous), *run])
+    frames, notes = unite([*_with_row(previous), *run], onto_first=previous is not None)
     before = frames[0] if previous is not None else None
     return before, pl.concat(frames[1:] if previous is not None else frames), notes
 

@@ -144,10 +144,13 @@ def written(rows: pl.LazyFrame) -> pl.LazyFrame:
     return rows.with_columns(cs.binary().cast(pl.String()))
 
 
-def unite(frames: Sequence[pl.LazyFrame]) -> tuple[list[pl.LazyFrame], list[str]]:
+def unite(
+    frames: Sequence[pl.LazyFrame], *, onto_first: bool = False
+) -> tuple[list[pl.LazyFrame], list[str]]:
     """Gives all frames the same columns, in order of appearance, wide enough for all; says what was widened.
 
-    A frame that lacks a column gets nulls.
+    A frame that lacks a column gets nulls. With `onto_first`, the first frame is what was there: that others
+    come to be as wide as its columns are is no news.
     """
     schemas = [dict(frame.collect_schema()) for frame in frames]
     if all(list(schema.items()) == list(schemas[0].items()) for schema in schemas[1:]):
@@ -165,7 +168,7 @@ def unite(frames: Sequence[pl.LazyFrame]) -> tuple[list[pl.LazyFrame], list[str]
         notes += [
             f"column {name} widened from {_readable(schema[name])} to {_readable(types[name])}"
             for name in schema
-            if schema[name] != types[name]
+            if types[name] not in (schema[name], schemas[0].get(name) if onto_first else None)
         ]
         united.append(
             frame.select(

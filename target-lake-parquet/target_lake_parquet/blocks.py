@@ -18,7 +18,7 @@ from target_lake_parquet.messages import MAX_DEPTH, Rows, record_of
 from target_lake_parquet.metadata import read_envelopes
 from target_lake_parquet.picked import undeclared_places
 from target_lake_parquet.places import tree_of
-from target_lake_parquet.suspects import Screen, Suspect
+from target_lake_parquet.suspects import LONG_LINE, Screen, Suspect
 from target_lake_parquet.unreadable import explain
 from target_lake_parquet.values import dtype_of
 from target_lake_parquet.whole_lines import pieces
@@ -154,7 +154,10 @@ class BlockDecoder:
         if fast is None:
             yield from self._decode_parts(block, lines)
         else:
-            yield from woven(fast, self._decode_exact(odd, lines.filter(is_odd)))
+            numbers = lines.filter(is_odd)
+            # a line that is odd by its length alone would take a hundred times its memory as Python's objects
+            long = self._try_fast(self._plan, odd, numbers) if len(odd) > LONG_LINE else None
+            yield from woven(fast, long or self._decode_exact(odd, numbers))
 
     def _decode_parts(self, block: bytes, lines: pl.Series) -> Iterator[Decoded]:
         """Decodes a block that the fast way refused; what it refused one part for it knows at the next."""

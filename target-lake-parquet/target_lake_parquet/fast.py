@@ -142,7 +142,8 @@ def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | Non
     if are_torn or not is_utf8(block) or _has_odd_numbers(plan, block):
         return None
     # blocks are decoded on threads already: more of them would only get into each other's way
-    read = pj.ReadOptions(use_threads=False, block_size=PARSE_BYTES)
+    are_long = len(block) > LONG_LINE * len(lines)
+    read = pj.ReadOptions(use_threads=False, block_size=len(block) if are_long else PARSE_BYTES)
     try:
         picked = plan.picker.pick(block) if plan.picker else Picked()
         parsed = pj.read_json(pa.BufferReader(block), read_options=read, parse_options=plan.options)

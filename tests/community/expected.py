@@ -174,7 +174,7 @@ WRITTEN: dict[str, dict[str, Columns]] = {
             "opens": "string",
             "shelves": "json",  # "{1,2}", a string where the schema says array
             "extra": "json",
-            "_sdc_deleted_at": "string",
+            "_sdc_deleted_at": "timestamp",
             "_sdc_lsn": "int64",
         }
     },

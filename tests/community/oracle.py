@@ -97,7 +97,12 @@ class Number:
         """Whether `other` holds it."""
         if isinstance(other, float):
             return self.value in (Decimal(other), Decimal(repr(other)))
-        return isinstance(other, (int, Decimal, str)) and Decimal(other) == self.value
+        if not isinstance(other, (int, Decimal, str)):
+            return False
+        # some taps write a float out to its last digit: 17.17 has fifty
+        is_written_out = Decimal(float(self.value)) == self.value
+        shortest = Decimal(repr(float(self.value)))
+        return Decimal(other) == self.value or (is_written_out and Decimal(other) == shortest)
 
     def __hash__(self) -> int:
         """None to offer."""

@@ -100,3 +100,13 @@ def test_a_run_that_brings_the_same_numbers_again_changes_nothing(place: Place) 
     assert (place.summary("s")["status"], place.summary("s")["rows_updated"]) == ("unchanged", 0)
     assert place.frame("s").sort("id")["n"].to_list() == ["17.5", "9" * 39, "0.12345678"]
     assert place.frame("s")["n"].dtype == pl.String
+
+
+def test_a_column_that_is_wide_already_is_told_once(place: Place) -> None:
+    head = schema("s", {"id": KEY, "n": NUMBER}, bookmarks=["id"])
+    told = []
+    for number, value in ((1, "0.5"), (2, "0.12345678901234567891"), (3, "0.25")):
+        line = f'{{"type":"RECORD","stream":"s","record":{{"id":{number},"n":{value}}}}}'
+        place.good(head, line, bookmark("s", number, "id"))
+        told.append([note for note in place.summary("s")["notes"] if "widened" in note])
+    assert told == [[], ["column n widened from float64 to decimal(38,20)"], []]

@@ -96,8 +96,9 @@ def test_a_column_that_became_json_text_says_so_and_stays_it(place: Place) -> No
         info = place.lake.latest_snapshot("s").info
         assert info is not None
         assert info.json_columns == (() if identity == 0 else ("a",))
+        told = "column a widened from string to JSON text" in place.summary("s")["notes"]
+        assert told == (identity == 1)  # it is news once
     assert place.frame("s")["a"].to_list() == ['"x"', '{"b":1}', '"y"']
-    assert "column a widened from string to JSON text" in place.summary("s")["notes"]
 
 
 def test_the_same_schema_between_records_and_amid_another_streams_changes_nothing(place: Place) -> None:
