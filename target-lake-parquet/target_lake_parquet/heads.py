@@ -15,6 +15,8 @@ HEAD = re.compile(rb'\{"type": ?"RECORD", ?"stream": ?"((?:[^"\\])++)", ?')
 RECORD = re.compile(HEAD.pattern + rb'"record": ?\{')
 
 _END = ord("\n")
+_WORD = 64
+"""Bytes that are asked at once where lines end: as many as a word has bits."""
 _FEW_BYTES = 2**15
 
 
@@ -59,7 +61,8 @@ def by_stream(chunk: bytes, number: int) -> Iterator[tuple[str | None, bytes, pl
     are left out.
     """
     lines = _lines_of(chunk)
-    streams, groups = _groups_of(lines)
+    has_empty = chunk.startswith((b"\n", b"\r\n")) or b"\n\n" in chunk or b"\n\r\n" in chunk
+    streams, groups = _groups_of(lines, without_empty=has_empty)
     grouped = groups.to_arrow()
     places, bounds = grouped.flatten(), grouped.offsets
     taken, numbers = lines.take(places), pl.Series(places) + number
@@ -70,12 +73,12 @@ def by_stream(chunk: bytes, number: int) -> Iterator[tuple[str | None, bytes, pl
         yield stream, block, numbers.slice(firsts[at], firsts[at + 1] - firsts[at])
 
 
-def _groups_of(lines: pa.LargeBinaryArray) -> tuple[Sequence[str | None], pl.Series]:
+def _groups_of(lines: pa.LargeBinaryArray, *, without_empty: bool) -> tuple[Sequence[str | None], pl.Series]:
     """The streams, and which lines are of each.
 
     A line that is no RECORD begins a stretch, and is a group of its own: no RECORD passes it.
     """
-    frame = _heads_of(lines)
+    frame = _heads_of(lines, without_empty=without_empty)
     groups = frame.group_by("head", maintain_order=True).agg("place")
     streams = [stream_of(head) if HEAD.fullmatch(head) else None for head in groups["head"]]
     if None not in streams and len({*streams}) == len(streams):
@@ -102,16 +105,30 @@ def _lines_of(chunk: bytes) -> pa.LargeBinaryArray:
 
 
 def _ends_of(chunk: bytes) -> pl.Series:
-    """Where each line of a chunk ends."""
-    return _is_end(chunk).arg_true().cast(pl.Int64) + 1
+    """Where each line of a chunk ends, looked for 64 bytes at a time: most of them hold no end."""
+    bits = _is_end(chunk).to_arrow().buffers()[1]
+    whole = len(chunk) // _WORD
+    words = pl.Series(pa.Array.from_buffers(pa.uint64(), whole, [None, bits]))
+    places = (words != 0).arg_true()
+    words, places = words.gather(places), places.cast(pl.Int64) * _WORD
+    last = [at + 1 for at in range(whole * _WORD, len(chunk)) if chunk[at] == _END]
+    found = [pl.Series(last, dtype=pl.Int64)]
+    while len(words):  # as often as most ends that stand in one word
+        found.append(places + words.bitwise_trailing_zeros() + 1)
+        words &= words - 1
+        are_left = words != 0
+        words, places = words.filter(are_left), places.filter(are_left)
+    return pl.concat(found).sort()
 
 
-def _heads_of(lines: pa.LargeBinaryArray) -> pl.DataFrame:
+def _heads_of(lines: pa.LargeBinaryArray, *, without_empty: bool) -> pl.DataFrame:
     """What stands before "record" in each line, as `head`, nothing where that is nowhere; and its `place`."""
     lengths = pc.find_substring(lines, b'"record"')
     frame = pl.DataFrame({"line": pl.Series(lines), "length": pl.Series(lengths)})
     head = pl.col("line").bin.slice(0, pl.col("length").clip(lower_bound=0))
     heads = frame.select(head=head, place=pl.int_range(pl.len()))
+    if not without_empty:
+        return heads
     is_text = pl.col("line").bin.slice(0, 3).is_in([b"\n", b"\r\n"]).not_()
     return heads.filter(frame.select(is_text).to_series())
 

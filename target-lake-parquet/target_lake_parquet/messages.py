@@ -34,8 +34,8 @@ _MEMBER = re.compile(rb'\s*[{,]\s*"(\w+)"\s*:\s*"((?:[^"\\]|\\.)*+)"\s*(?=,)')
 SHORT_RUN = 16
 """Fewer RECORD lines of one stream in a row are gathered by stream: some taps read several at once."""
 
-MIXED_BYTES = 2**20
-"""Lines are gathered by stream in pieces of this size: one that is no RECORD takes memory of its own."""
+SHORT_LINE, MIXED_BYTES = 64, 2**20
+"""Lines shorter than this are gathered by stream in pieces: one that is no RECORD takes memory of its own."""
 
 
 class BadLine(LakeError):  # noqa: N818 - named after what it is about
@@ -227,7 +227,8 @@ def _messages(chunk: bytes, number: int, max_depth: int) -> Generator[Message, N
         end = end_of_run(chunk, at)
         count = count_lines(chunk[at:end])
         if count < SHORT_RUN and end < size:
-            for start, until in cuts(chunk, MIXED_BYTES, at):
+            are_short = size < SHORT_LINE * lines  # then few of them are RECORDs
+            for start, until in cuts(chunk, MIXED_BYTES if are_short else size, at):
                 yield from _mixed(chunk[start:until], number, max_depth)
                 number += count_lines(chunk[start:until])
             break
