@@ -61,7 +61,7 @@ def by_stream(chunk: bytes, number: int) -> Iterator[tuple[str | None, bytes, pl
     are left out.
     """
     lines = _lines_of(chunk)
-    has_empty = chunk.startswith((b"\n", b"\r\n")) or b"\n\n" in chunk or b"\n\r\n" in chunk
+    has_empty = pc.min(pc.binary_length(lines)).as_py() <= len(b"\r\n")
     streams, groups = _groups_of(lines, without_empty=has_empty)
     grouped = groups.to_arrow()
     places, bounds = grouped.flatten(), grouped.offsets

@@ -227,10 +227,12 @@ def _messages(chunk: bytes, number: int, max_depth: int) -> Generator[Message, N
         end = end_of_run(chunk, at)
         count = count_lines(chunk[at:end])
         if count < SHORT_RUN and end < size:
-            are_short = size < SHORT_LINE * lines  # then few of them are RECORDs
-            for start, until in cuts(chunk, MIXED_BYTES if are_short else size, at):
-                yield from _mixed(chunk[start:until], number, max_depth)
-                number += count_lines(chunk[start:until])
+            # where lines are short few of them are RECORDs
+            step = MIXED_BYTES if size < SHORT_LINE * lines else size
+            for start, until in cuts(chunk, step, at):
+                part = chunk[start:until]
+                yield from _mixed(part, number, max_depth)
+                number += 0 if until == size else count_lines(part)
             break
         yield Rows(stream_of(chunk, at), chunk[at:end], number, count)
         at, number = end, number + count
