@@ -100,13 +100,13 @@ class Committer:
             waiting = waiting_rows(self.store.workplace, family, facts, previous, runs)
             if not waiting and not self.staging.segments(stream):  # another run has published what waited
                 return [summary_of(family.stream, facts, "unchanged", previous, [])]
-            decision = self._decide(facts, previous, begun=bool(waiting))
+            fitting = [one for one in waiting if follows(facts, one.staged.facts)]
+            decision = self._decide(facts, previous, begun=bool(fitting))
             if decision.hold:
                 return self._hold(family, facts, previous, decision)
             base = None if is_replaced_stub(facts, previous) else previous
             absorbs = decision.keeps_base if base else decision.load_method != "overwrite"
-            # what this run read anew needs no earlier rows
-            absorbed = [one for one in waiting if absorbs and follows(facts, one.staged.facts)]
+            absorbed = fitting if absorbs else []  # what this run read anew needs no earlier rows
             others = [rows.staged.family for rows in absorbed]
             names, strange = names_of(base, [*others, family])
             family = replace(with_children(family, others), names=names)
@@ -182,7 +182,8 @@ class Committer:
             previous = snapshots.latest(self.store, family.stream.dataset)
             if previous is not None and previous.info is None:
                 return False
-            begun = bool(waiting_rows(self.store.workplace, family, facts, previous, runs))
+            waiting = waiting_rows(self.store.workplace, family, facts, previous, runs)
+            begun = any(follows(facts, one.staged.facts) for one in waiting)
             return may_keep(facts, previous.info if previous else None, begun=begun)
 
     def _publish(

@@ -106,7 +106,7 @@ def _decompressed(file: BinaryIO, compression: str | None, max_bytes: int) -> It
     is_packed = begin.startswith(GZIP_MAGIC)
     is_text = begin.removeprefix(BYTE_ORDER_MARK).lstrip().startswith(b"{")
     if compression == "gzip" and begin and not is_packed and not is_text:
-        raise BatchError("it is not gzip, as its message says")
+        raise BatchError("its message says gzip, and it is neither that nor JSON Lines: mend the tap")
     source = gzip.GzipFile(fileobj=file) if is_packed else file
     total = 0
     while piece := source.read(PIECE_BYTES):

@@ -155,7 +155,7 @@ class BlockDecoder:
             yield from self._decode_parts(block, lines)
         else:
             numbers = lines.filter(is_odd)
-            # a line that is odd by its length alone would take a hundred times its memory as Python's objects
+            # a line that is odd by its length alone would take fifty times its memory as Python's objects
             long = self._try_fast(self._plan, odd, numbers) if len(odd) > LONG_LINE else None
             yield from woven(fast, long or self._decode_exact(odd, numbers))
 

@@ -168,8 +168,8 @@ def parse_timestamp(text: str) -> datetime | None:
 
 def _has_clock(text: str) -> bool:
     """Tells whether a date or date-time that was read says a time of day."""
-    if len(text) == _DAY:
-        return False
+    if len(text) == _DAY or (text[10] in "Tt " and text[13:14] == ":"):
+        return len(text) > _DAY
     match = _TIMESTAMP.fullmatch(text.strip())
     return match is not None and match["clock"] is not None
 

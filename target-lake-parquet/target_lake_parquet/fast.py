@@ -37,7 +37,8 @@ from target_lake_parquet.suspects import LONG_LINE
 from target_lake_parquet.values import TINY, convert
 
 PARSE_BYTES = LONG_LINE
-"""pyarrow reads a block in such parts; a line longer than one goes the exact way."""
+MAX_PARSE_BYTES = 2**31 - 1
+"""pyarrow reads a block in such parts; long lines alone as one part, as large as it takes."""
 
 _PLAIN: Mapping[Kind, pa.DataType] = {
     Kind.STRING: pa.string(),
@@ -143,7 +144,8 @@ def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | Non
         return None
     # blocks are decoded on threads already: more of them would only get into each other's way
     are_long = len(block) > LONG_LINE * len(lines)
-    read = pj.ReadOptions(use_threads=False, block_size=len(block) if are_long else PARSE_BYTES)
+    size = min(len(block), MAX_PARSE_BYTES) if are_long else PARSE_BYTES
+    read = pj.ReadOptions(use_threads=False, block_size=size)
     try:
         picked = plan.picker.pick(block) if plan.picker else Picked()
         parsed = pj.read_json(pa.BufferReader(block), read_options=read, parse_options=plan.options)

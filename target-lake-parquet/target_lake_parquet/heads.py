@@ -61,8 +61,7 @@ def by_stream(chunk: bytes, number: int) -> Iterator[tuple[str | None, bytes, pl
     are left out.
     """
     lines = _lines_of(chunk)
-    has_empty = pc.min(pc.binary_length(lines)).as_py() <= len(b"\r\n")
-    streams, groups = _groups_of(lines, without_empty=has_empty)
+    streams, groups = _groups_of(lines)
     grouped = groups.to_arrow()
     places, bounds = grouped.flatten(), grouped.offsets
     taken, numbers = lines.take(places), pl.Series(places) + number
@@ -73,12 +72,12 @@ def by_stream(chunk: bytes, number: int) -> Iterator[tuple[str | None, bytes, pl
         yield stream, block, numbers.slice(firsts[at], firsts[at + 1] - firsts[at])
 
 
-def _groups_of(lines: pa.LargeBinaryArray, *, without_empty: bool) -> tuple[Sequence[str | None], pl.Series]:
+def _groups_of(lines: pa.LargeBinaryArray) -> tuple[Sequence[str | None], pl.Series]:
     """The streams, and which lines are of each.
 
     A line that is no RECORD begins a stretch, and is a group of its own: no RECORD passes it.
     """
-    frame = _heads_of(lines, without_empty=without_empty)
+    frame = _heads_of(lines)
     groups = frame.group_by("head", maintain_order=True).agg("place")
     streams = [stream_of(head) if HEAD.fullmatch(head) else None for head in groups["head"]]
     if None not in streams and len({*streams}) == len(streams):
@@ -121,13 +120,16 @@ def _ends_of(chunk: bytes) -> pl.Series:
     return pl.concat(found).sort()
 
 
-def _heads_of(lines: pa.LargeBinaryArray, *, without_empty: bool) -> pl.DataFrame:
-    """What stands before "record" in each line, as `head`, nothing where that is nowhere; and its `place`."""
+def _heads_of(lines: pa.LargeBinaryArray) -> pl.DataFrame:
+    """What stands before "record" in each line, as `head`, nothing where that is nowhere; and its `place`.
+
+    Without the lines that are empty.
+    """
     lengths = pc.find_substring(lines, b'"record"')
     frame = pl.DataFrame({"line": pl.Series(lines), "length": pl.Series(lengths)})
     head = pl.col("line").bin.slice(0, pl.col("length").clip(lower_bound=0))
     heads = frame.select(head=head, place=pl.int_range(pl.len()))
-    if not without_empty:
+    if pc.min(pc.binary_length(lines)).as_py() > len(b"\r\n"):  # none is: to look at each costs as much again
         return heads
     is_text = pl.col("line").bin.slice(0, 3).is_in([b"\n", b"\r\n"]).not_()
     return heads.filter(frame.select(is_text).to_series())

@@ -197,7 +197,8 @@ class Stream:
             self._bare = None
         waiting, self.waiting, self.waiting_bytes = self.waiting, [], 0
         if waiting:
-            self.evidence.rows_version = version_of_last(waiting[-1].block)
+            version = version_of_last(waiting[-1].block)
+            self.evidence.rows_version = self.evidence.rows_version if version is None else version
         decoder, moments = self._decoder, self._moments()
         if waiting and decoder and not self.failure:
             if self.settings.undeclared_fields == "add":

@@ -56,9 +56,8 @@ class Validator:
         except RecursionError:
             raise InvalidSchemaError("it is nested too deeply") from None
         if isinstance(own.get("properties"), dict):
-            own["properties"] |= {
-                name: {} for name in (*PER_RUN, DELETED_AT)
-            }  # the pipeline's, whatever the schema allows
+            # the pipeline's own, whatever the schema allows
+            own["properties"] |= {name: {} for name in (*PER_RUN, DELETED_AT)}
         self._validator = _validator_of(own)
 
     def check(self, block: bytes, numbers: Sequence[int]) -> Iterator[BadRecord]:

@@ -372,7 +372,7 @@ UNSOUND: dict[str, tuple[Any, Callable[[Path], Path | str], str]] = {
     "garbage in gzip": (
         GZIP, lambda inbox: spoilt(inbox / "x.gz", lambda b: b[:30] + b"\xff" * 50), "'x.gz'"),
     "garbage after gzip": (GZIP, lambda inbox: spoilt(inbox / "x.gz", lambda b: b + b"x"), "gzip"),
-    "no gzip": (GZIP, lambda inbox: jsonl(inbox / "x.jsonl", "secret"), "it is not gzip, as its message"),
+    "no gzip": (GZIP, lambda inbox: jsonl(inbox / "x.jsonl", "secret"), "neither that nor JSON Lines"),
     "packed twice": (GZIP, lambda inbox: spoilt(inbox / "x.gz", gzip.compress), "compressed twice"),
     "no Parquet": (PARQUET, lambda inbox: jsonl(inbox / "x.parquet", {"id": 1}), "no sound Parquet"),
     "empty Parquet": (PARQUET, lambda inbox: jsonl(inbox / "x.parquet"), "no sound Parquet"),
