@@ -721,3 +721,57 @@ def test_well_packed_rows_are_no_bomb(place: Place, inbox: Path) -> None:
     assert ended.code == 0, ended.err
     assert place.frame("s").height == 1000
     assert peak < 600, f"{peak} MiB"
+
+
+# What Parquet holds and JSON has no value for.
+
+FAR = int((67_560 - 1970) * 365.2425) * 86_400 * 10**6
+MOMENTS = pa.timestamp("us", "UTC")
+OBJECT = {"type": "object", "properties": {"x": STRING}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "odd", "good", "column", "word"),
+    [
+        (pa.timestamp("us"), 2**63 - 1, 0, STRING, "Infinity"),
+        (pa.timestamp("us"), -(2**63) + 1, 0, STRING, "-Infinity"),
+        (MOMENTS, FAR, 0, MOMENT, "Infinity"),
+        (pa.timestamp("s"), 253_402_300_800, 253_402_300_799, MOMENT, "Infinity"),
+        (pa.timestamp("ms"), -62_135_596_800_001, -62_135_596_800_000, MOMENT, "-Infinity"),
+        (pa.date32(), 2**30, 0, STRING, "Infinity"),
+        (pa.list_(MOMENTS), [0, FAR], [0, None], {}, "Infinity"),
+        (pa.struct([("x", MOMENTS)]), {"x": FAR}, {"x": 0}, OBJECT, "Infinity"),
+        (pa.map_(pa.string(), MOMENTS), [("x", FAR)], [("x", 0)], OBJECT, "Infinity"),
+        (pa.float64(), float("-inf"), 1.5, NUMBER, "-Infinity"),
+        (pa.float32(), float("nan"), 1.5, NUMBER, "NaN"),
+    ],
+    ids=lambda part: str(part)[:24],
+)  # fmt: skip
+def test_a_moment_that_json_has_no_word_for_is_a_bad_record(
+    place: Place, inbox: Path, kind: pa.DataType, odd: Any, good: Any, column: Any, word: str
+) -> None:
+    """Arrow wrote its own words for the one, and another year for the other."""
+    path = inbox / "1.parquet"
+    pq.write_table(pa.table({"id": [1, 2], "v": pa.array([odd, good], kind)}), path, version="2.6")
+    head = schema("s", {"id": KEY, "v": column})
+    place.good(head, batch(PARQUET, path), on_bad_record="quarantine")
+    assert place.frame("s")["id"].to_list() == [2]
+    (kept,) = (place.root / ".quarantine").rglob("*.jsonl")
+    (found,) = [json.loads(line) for line in kept.read_text().splitlines()]
+    assert found["reason"] == "holds NaN or Infinity, which JSON does not know"
+    assert found["field"].partition(".")[0] == "v"
+    assert word in found["message"]
+
+
+@pytest.mark.parametrize("encoding", [GZIP, PLAIN], ids=["gzip", "plain"])
+@pytest.mark.parametrize(
+    "data",
+    [b'{"id": 1}\n', b'\xef\xbb\xbf{"id": 1}\n', b' {"id": 1}', gzip.compress(b'{"id": 1}\n'), b""],
+    ids=["plain", "byte order mark", "space", "packed", "empty"],
+)
+def test_a_file_is_what_its_first_bytes_say_whatever_the_message_says(
+    place: Place, inbox: Path, encoding: Any, data: bytes
+) -> None:
+    (inbox / "1").write_bytes(data)
+    place.good(schema("s", {"id": KEY}), batch(encoding, inbox / "1"))
+    assert place.frame("s")["id"].to_list() == ([1] if data else [])

@@ -291,3 +291,14 @@ def test_a_coercion_is_counted_by_what_a_text_says_not_by_how_long_it_is(
 ) -> None:
     place.good(schema("s", {"id": KEY, "n": {"type": "string", **kind}}), record("s", id=1, n=text))
     assert [one for one in place.summary("s")["notes"] if " n " in one] == ([note] if note else [])
+
+
+@pytest.mark.parametrize(("depth", "code"), [(200, 0), (201, 2)])
+def test_max_depth_goes_as_deep_as_all_rooms_can(place: Place, depth: int, code: int) -> None:
+    """The validator and the look at a STATE end at a depth of their own."""
+    value = '{"a":' * 190 + "1" + "}" * 190
+    deep = f'{{"type":"RECORD","stream":"s","record":{{"id":1,"d":{value}}}}}'
+    state = f'{{"type":"STATE","value":{{"bookmarks":{{"s":{value}}}}}}}'
+    lines = [schema("s", {"id": KEY, "d": {}}), deep, state]
+    assert place.run(*lines, max_depth=depth, validate_records=True).code == code
+    assert place.datasets() == (["s"] if code == 0 else [])

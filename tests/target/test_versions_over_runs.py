@@ -46,3 +46,21 @@ def test_rows_whose_version_was_never_activated_are_of_that_version(place: Place
     place.good(head("id"), row(1, 3), bookmark("s", 1, "u"))
     place.good(head("id"), activate("s", 3), row(2, 3, 2), bookmark("s", 2, "u"))
     assert place.frame("s")["id"].to_list() == [1, 2]
+
+
+def test_what_another_version_left_begins_no_first_load_that_goes_on_from_a_bookmark(place: Place) -> None:
+    """The remainder alone would be the first snapshot."""
+    first = [head("id"), row(1, 1), bookmark("s", 1, "u"), '{"type": "RECORD", "str']
+    assert place.run(*first, cut=True).code == 1
+    rest = [bookmark("s", 1, "u"), head("id"), row(2, 2, 2), activate("s", 2), bookmark("s", 2, "u")]
+    ended = place.run(*rest)
+    assert (ended.code, place.datasets()) == (1, [])
+    assert "no snapshot of this dataset to build on" in ended.err
+
+
+def test_a_bad_last_record_does_not_forget_the_version_of_the_others(place: Place) -> None:
+    bad = '{"type": "RECORD", "stream": "s", "record": {"id": NaN}}'
+    lines = [head("id"), row(1, 3), bookmark("s", 1, "u"), bad, bookmark("s", 1, "u")]
+    place.good(*lines, on_bad_record="quarantine", checkpoint_seconds=0)
+    place.good(head("id"), activate("s", 3), row(2, 3, 2), bookmark("s", 2, "u"))
+    assert place.frame("s")["id"].to_list() == [1, 2]
