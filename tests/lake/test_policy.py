@@ -105,6 +105,12 @@ DECISIONS: list[tuple[str, dict[str, Any], SnapshotInfo | None, tuple[str, bool]
         snapshot("append-only", keys=(), version=1),
         KEEPS,
     ),
+    (
+        "another version, to be kept by setting, cut",
+        {**UNKEYED, "version": 2, "load_method": "append-only", "proof": "open", "covered": 5},
+        snapshot("append-only", keys=(), version=1),
+        KEEPS,
+    ),
     # what must not change by itself
     ("incremental after full", KEYED, REPLACED, "set load_method to upsert"),
     ("full after incremental", FULL, UPSERTED, "set load_method to overwrite"),

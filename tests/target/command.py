@@ -123,6 +123,11 @@ class Place:
         found: dict[str, Any] = next(one for one in self.record()["datasets"] if one["dataset"] == dataset)
         return found
 
+    def aside(self, dataset: str = "*") -> list[dict[str, Any]]:
+        """What stands in quarantine, of all datasets or of one."""
+        files = sorted((self.root / ".quarantine").glob(f"*/{dataset}.jsonl"))
+        return [json.loads(line) for path in files for line in path.read_text().splitlines()]
+
     def staged(self) -> list[str]:
         """Run folders that stand in staging."""
         folder = self.root / ".staging"

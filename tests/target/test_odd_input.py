@@ -17,9 +17,7 @@ GOOD = [schema("g", {"id": KEY}), record("g", id=1)]
 
 def aside(place: Place) -> list[tuple[int, str, str]]:
     """Line, field and reason of what stands in quarantine."""
-    files = sorted((place.root / ".quarantine").rglob("*.jsonl"))
-    found = [json.loads(line) for file in files for line in file.read_text().splitlines()]
-    return [(one["line"], one["field"], one["reason"]) for one in found]
+    return [(one["line"], one["field"], one["reason"]) for one in place.aside()]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """`on_bad_record: quarantine`: the bad rows go aside, counted, and the rest is what it were without them."""
 
 import json
-from typing import Any
 
 import polars as pl
 import pytest
@@ -21,12 +20,6 @@ HEAD = schema("s", {"id": KEY, "n": INTEGER, "name": STRING, "items": ITEMS})
 WIDE = schema("s", {"id": KEY, "n": INTEGER, "name": STRING, "items": ITEMS, **EXACT_WAY})
 
 
-def aside(place: Place, dataset: str = "s") -> list[dict[str, Any]]:
-    """What stands in quarantine."""
-    (path,) = (place.root / ".quarantine").glob(f"*/{dataset}.jsonl")
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
 @pytest.mark.parametrize("head", [HEAD, WIDE], ids=["fast", "exact"])
 def test_a_bad_record_goes_aside_with_its_child_rows_and_the_rest_is_published(
     place: Place, head: str
@@ -42,7 +35,7 @@ def test_a_bad_record_goes_aside_with_its_child_rows_and_the_rest_is_published(
     ended = place.good(*lines, on_bad_record="quarantine")
     assert place.frame("s")["id"].to_list() == [1, 4]
     assert place.frame("s__items")["sku"].to_list() == ["a", "e"]
-    assert aside(place) == [
+    assert place.aside() == [
         {"line": 3, "field": "n", "reason": "is not a whole number", "message": lines[2]},
         {"line": 4, "field": "items.n", "reason": "is not a whole number", "message": lines[3]},
     ]
@@ -89,7 +82,7 @@ def test_every_kind_of_bad_record_goes_aside(
     ended = place.command("target-lake-parquet", "--config", config, stdin=data)
     assert ended.code == 0, ended.err
     assert place.frame("s")["id"].to_list() == [1, 3]
-    (found,) = aside(place)
+    (found,) = place.aside()
     assert (found["line"], found["field"]) == (3, field)
     assert found["reason"].startswith(reason)
     assert found["message"].encode() == line.encode(errors="surrogateescape").replace(b"\xff", b"\\xff")
@@ -125,7 +118,7 @@ def test_a_stream_whose_records_are_all_bad_is_given_up(place: Place) -> None:
     assert ended.code == 1
     assert "not one of its records could be stored" in ended.err
     assert "the first: line 3: field 'id' is not a whole number" in ended.err
-    assert len(aside(place)) == 2
+    assert len(place.aside()) == 2
     assert place.frame("s")["id"].to_list() == [1]
 
 
@@ -180,7 +173,7 @@ def test_a_record_that_its_stream_map_refuses_is_named_and_not_kept(place: Place
     maps = {"s": {"name": "name.upper()"}}
     place.good(*lines, stream_maps=maps, on_bad_record="quarantine")
     assert place.frame("s")["name"].to_list() == ["A", "B"]
-    (found,) = aside(place)
+    (found,) = place.aside()
     assert (found["line"], found["field"], found["message"]) == (3, "name", "")
     assert (place.summary("s")["rows_read"], place.summary("s")["rows_quarantined"]) == (2, 1)
 

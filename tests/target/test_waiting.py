@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from lake_parquet.errors import LakeError
 from target_lake_parquet import run, stream
 from target_lake_parquet.run import Run
 from target_lake_parquet.settings import read_settings
@@ -71,3 +72,19 @@ def test_records_of_many_streams_never_wait_in_greater_number_than_memory_has_ro
     assert [sum(heights(opened, name)) for name in names] == [20] * 50
     assert IDLE // 2 < most <= WAITING
     assert max(len(heights(opened, name)) for name in names) < 20
+
+
+def test_a_run_that_cannot_be_written_down_leaves_no_rows_on_the_machine_all_the_same(
+    opened: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An object store may refuse its record: what broke the run off must stay what is told."""
+
+    def refuses(*_: object) -> None:
+        raise LakeError("the bucket is gone")
+
+    opened.read(Pipe(lines_of(["a"], 200)))
+    assert heights(opened, "a")
+    monkeypatch.setattr(run, "write_run", refuses)
+    opened.give_up(RuntimeError("broken off"))
+    assert opened.record.error == "broken off"
+    assert not opened.staging.folder.exists()
