@@ -139,25 +139,31 @@ def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | Non
 
     Every line of `block` must be a RECORD message of the stream; `lines` are their numbers in the input.
     """
+    are_long = len(block) > LONG_LINE * len(lines)
+    decoded = _decode_columns(plan, block, lines, MAX_PARSE_BYTES if are_long else PARSE_BYTES)
+    if are_long:  # what their columns took on the way is worth several blocks, and Arrow would keep it
+        pa.default_memory_pool().release_unused()
+    return decoded
+
+
+def _decode_columns(plan: FastPlan, block: bytes, lines: pl.Series, parse_bytes: int) -> Decoded | None:
     are_torn = plan.picker and not _end_with_lines(block, len(lines))
     if are_torn or not is_utf8(block) or _has_odd_numbers(plan, block):
         return None
     # blocks are decoded on threads already: more of them would only get into each other's way
-    are_long = len(block) > LONG_LINE * len(lines)
-    size = min(len(block), MAX_PARSE_BYTES) if are_long else PARSE_BYTES
-    read = pj.ReadOptions(use_threads=False, block_size=size)
+    read = pj.ReadOptions(use_threads=False, block_size=min(len(block), parse_bytes))
     try:
         picked = plan.picker.pick(block) if plan.picker else Picked()
         parsed = pj.read_json(pa.BufferReader(block), read_options=read, parse_options=plan.options)
     except (Refused, pa.ArrowException, UnicodeDecodeError):
         return None
-    record = parsed["record"].combine_chunks()
+    record = _one_array(parsed["record"])
     if parsed.num_rows != len(lines) or record.null_count:
         return None
     decoded = Decoded(undeclared=dict(picked.undeclared))
     if plan.reads_envelopes:
-        times = parsed["time_extracted"].combine_chunks()
-        decoded.envelopes = envelopes_of(times, pl.Series(parsed["version"]))
+        decoded.envelopes = envelopes_of(_one_array(parsed["time_extracted"]), pl.Series(parsed["version"]))
+    del parsed
     try:
         _decode_table(plan.table, record, picked.values, [lines.alias(ROW)], decoded)
     except Unsure:
@@ -167,6 +173,11 @@ def decode_fast(plan: FastPlan, block: bytes, lines: pl.Series) -> Decoded | Non
     rows = decoded.frames[""]
     # a null key may be a missing one, which the exact way refuses
     return None if any(rows[key].null_count() for key in plan.table.keys) else decoded
+
+
+def _one_array(chunks: pa.ChunkedArray) -> pa.Array:
+    """The values of a column in one array; those of a long line are there already, and large."""
+    return chunks.chunk(0) if chunks.num_chunks == 1 else chunks.combine_chunks()
 
 
 def _depth(table: Table, level: int = 2) -> int:
