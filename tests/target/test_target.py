@@ -226,8 +226,11 @@ def test_a_pipe_is_widened_and_a_file_is_read_as_it_is(tmp_path: Path) -> None:
     with os.fdopen(read, "rb") as pipe, os.fdopen(write, "wb"):
         _widen(pipe)
         assert fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) == 2**20
-    with (tmp_path / "in.jsonl").open("wb+") as file:
+    written = tmp_path / "in.jsonl"
+    written.write_bytes(b"as it was")
+    with written.open("rb") as file:
         _widen(file)
+        assert file.read() == b"as it was"
 
 
 def told_at_exit(place: Place, expression: str) -> str:

@@ -284,11 +284,6 @@ def test_a_config_that_can_be_read_but_once_is_read_once(place: Place) -> None:
     assert "once_" in ended.err
 
 
-def test_a_setting_that_has_no_effect_is_named_in_the_log(place: Place) -> None:
-    ended = place.good(ORDERS, batch_size_rows=5)
-    assert "batch_size_rows" in ended.err
-
-
 def test_a_lake_root_that_cannot_be_written_is_one_line(place: Place) -> None:
     (place.folder / "file").touch()
     for root in (str(place.folder / "file" / "lake"), str(place.folder / "file"), "/proc/lake"):
