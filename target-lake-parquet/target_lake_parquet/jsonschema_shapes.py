@@ -217,4 +217,5 @@ def _decimal(value: object) -> Decimal | None:
 
 
 def _integer(value: object) -> int | None:
-    return int(value) if isinstance(value, int | float | Decimal) and not isinstance(value, bool) else None
+    number = _decimal(value)
+    return None if number is None else int(number)

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -244,9 +244,10 @@ def test_the_table_in_the_docs_is_this_one() -> None:
 
 WORDS = [
     *["type", "properties", "items", "anyOf", "oneOf", "allOf", "$ref", "format", "enum", "const"],
-    *["multipleOf", "minimum", "scale", "definitions", "a", ""],
+    *["multipleOf", "minimum", "exclusiveMaximum", "scale", "precision", "definitions", "a", ""],
 ]
-TEXTS = ["string", "object", "array", "null", "date-time", "#/definitions/a", "#", "#/", "x"]
+TEXTS = ["string", "object", "array", "null", "#/definitions/a", "#", "#/", "x"]
+TEXTS += ["integer", "number", "date-time", "singer.decimal"]
 LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.sampled_from(TEXTS))
 SCHEMAS = st.recursive(
     LEAVES,
@@ -260,6 +261,7 @@ KEYS = st.lists(st.sampled_from(["a", ""]), max_size=2)
 
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(st.sampled_from(WORDS), SCHEMAS, max_size=6), KEYS)
+@example({"scale": float("inf"), "precision": float("nan")}, [])
 def test_no_schema_crashes_the_plan(document: dict[str, Any], keys: list[str]) -> None:
     try:
         table = table_of(document, keys)
