@@ -187,8 +187,6 @@ def _next(facts: StreamFacts, method: str, previous: SnapshotInfo) -> Decision:
         other_version = False  # the tap learned to send versions; the bookmark says that the base counts
     if method == "append-only":  # nothing but a version tells its rows apart
         other_version &= facts.load_method != "append-only" and previous.version is not None
-    if other_version and facts.proof == "open":
-        return _unless_open(facts, Decision(method))
     if method == "overwrite" or other_version:
         return _unless_open(facts, Decision(method))
     return _unless_open(facts, Decision(method, keeps_base=True))
