@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from singer_sdk.testing import get_tap_test_class
+from singer_sdk.testing.templates import AttributeTestTemplate
 
 from scripts import settings_tables
 from tap_common.stream import DELETED_AT
@@ -61,10 +62,19 @@ def test_settings_tables_are_the_generated_ones() -> None:
     assert {path for path, text in texts.items() if settings_tables.rewritten(text) != text} == set()
 
 
+@pytest.fixture(autouse=True)
+def each_attribute_by_its_own_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK caches them on one test object for all attributes: whichever's come first stand for all."""
+    cached = vars(AttributeTestTemplate)["non_null_attribute_values"]
+    monkeypatch.setattr(AttributeTestTemplate, "non_null_attribute_values", property(cached.func))
+
+
 # The SDK's own suite, on each tap's stub rows. One of its tests wants a STATE, which stub rows must not give;
-# another warns of columns that no row holds: no stub row was deleted.
+# others warn of a column no row holds: no stub row was deleted. The first filter names that column only:
+# another without a value fails there.
 _NOTHING_DELETED = pytest.mark.filterwarnings(
-    rf"ignore:Fields in transformed catalog .*\(\{{'{DELETED_AT}'\}}\)$"
+    rf"ignore:Fields in transformed catalog .*\(\{{'{DELETED_AT}'\}}\)$",
+    "ignore:No records were available to test",
 )
 for _tap in TAPS:
     _suite = get_tap_test_class(_tap.tap_class, config={})
