@@ -2,11 +2,12 @@
 
 import json
 import re
+from decimal import Decimal
 from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
@@ -148,14 +149,21 @@ blocks = homogeneous.flatmap(
 )
 
 
+def digits(text: str | bytes) -> Any:
+    """Read JSON with its numbers as they are written: two texts of one number are equal."""
+    return json.loads(text, parse_float=Decimal, parse_int=Decimal)
+
+
 def same(stored: Any, dtype: pl.DataType, value: Any) -> bool:
     """Tells whether a cell says what was sent, by the documented rules."""
     if value is None or stored is None:
         return stored is value
     texts = {json.dumps(value), json.dumps(value, ensure_ascii=False, separators=(",", ":"))}
     if dtype == JSON:  # a number that stood beside strings before may have become one
-        read = json.loads(stored)
-        return bool(read == value) or (isinstance(read, str) and same(read, pl.String(), value))
+        read = digits(stored)
+        return bool(read == digits(json.dumps(value))) or (
+            isinstance(read, str) and same(read, pl.String(), value)
+        )
     if dtype == pl.String():
         if isinstance(value, str | bool):
             return stored in {value, *texts}
@@ -175,6 +183,7 @@ def assert_both_ways_agree(decoder: BlockDecoder, rows: Rows) -> None:
 
 @settings(deadline=None)
 @given(blocks)
+@example([[4.370340192461559e16, []]])
 def test_no_value_of_an_undeclared_field_is_lost_whatever_its_blocks(found: list[list[Any]]) -> None:
     decoder = decoder_of({"name": STRING})
     decoded: list[Decoded] = []
