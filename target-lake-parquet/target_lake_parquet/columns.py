@@ -267,8 +267,8 @@ def _columns(
             arrays.append((path, leaf.items))
         else:
             kind, scale = kind_of(leaf)
-            if path == (DELETED_AT,) and not leaf.types & {"object", "array"}:
-                kind, scale = Kind.TIMESTAMP, 0  # the pipeline's: an empty text would delete the row
+            if path == (DELETED_AT,):
+                kind, scale = Kind.TIMESTAMP, 0  # the pipeline's: any other value would delete the row
             is_string_list = (
                 leaf.types == {"array"} and leaf.items is not None and leaf.items.types == {"string"}
             )

@@ -62,7 +62,7 @@ _QUOTE, _COMMA, _OPEN, _CLOSE, _NULL, _BETWEEN = (
     pl.Series(['"', ",", "[", "]", "null", ""]).to_arrow().cast(pa.string())
 )
 _LONG_NUMBER = re.compile(rb"[:,\[\s]-?[0-9][0-9.]{15}")
-_LARGE_EXPONENT = re.compile(rb'[eE](?:\+?[0-9]{2,}|-[0-9]{5,})["\s,}\]]')
+_LARGE_EXPONENT = re.compile(rb'[eE](?:\+?[0-9]{2,}|-0*[1-9][0-9]+)["\s,}\]]')
 _TINY_NUMBER = re.compile(rb"[:,\[\s]-?[0-9.]+[eE]-[0-9]{3}")
 
 
@@ -219,7 +219,8 @@ def _has_odd_numbers(plan: FastPlan, block: bytes) -> bool:
 def _has_large_decimals(block: bytes, digits: int) -> bool:
     """Tells whether a number may not fit a decimal128: pyarrow's check looks at what an overflow left.
 
-    Nor does it look at how small a number is: `1e-10000000` makes it read what is not its own, and crash.
+    Nor does it look at how small a number is: more than 38 digits behind the column's last make it read past
+    its table of powers. What stands there makes a zero of `1e-48`, and `1e-10000000` is a crash.
     """
     every_fourth = block[::4].translate(_SHAPE)
     if b"0" * ((digits + 1) // 4) in every_fourth and b"0" * (digits + 1) in block.translate(_SHAPE):
@@ -228,7 +229,7 @@ def _has_large_decimals(block: bytes, digits: int) -> bool:
         start = hit.start()
         while block[start - 1] in b"0123456789.":
             start -= 1
-        if start < hit.start() and block[start - 1] in b'-:,[ \t\r"':
+        if start < hit.start() and block[start - 1] in b'+-:,[ \t\r"':
             return True
     return False
 

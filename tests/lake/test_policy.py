@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from lake_parquet.footer import Owner, SnapshotInfo
-from lake_parquet.policy import StreamFacts, decide, hold_for_drop, method_of
+from lake_parquet.policy import StreamFacts, decide, hold_for_drop, may_keep, method_of
 
 OWNER = Owner("orders", "acme", "shop")
 KEYED: dict[str, Any] = {"keys": ("id",), "incremental": True, "proof": "proven"}
@@ -113,13 +113,17 @@ DECISIONS: list[tuple[str, dict[str, Any], SnapshotInfo | None, tuple[str, bool]
     ),
     # what must not change by itself
     ("incremental after full", KEYED, REPLACED, "set load_method to upsert"),
+    ("incremental after full, no rows", {**KEYED, "is_empty": True}, REPLACED, "set load_method to upsert"),
     ("full after incremental", FULL, UPSERTED, "set load_method to overwrite"),
     ("accepted", {**KEYED, "load_method": "upsert"}, REPLACED, KEEPS),
     ("other keys", {**KEYED, "keys": ("id", "line")}, UPSERTED, "the keys changed from (id) to (id, line)"),
+    ("the keys in another order", {**KEYED, "keys": ("b", "a")}, snapshot("upsert", keys=("a", "b")), KEEPS),
     ("other keys, full read", {**FULL, "keys": ("line",)}, REPLACED, REPLACES),
     ("no keys, upsert", {**FULL, "keys": (), "load_method": "upsert"}, None, "has no key_properties"),
     ("another owner", {**FULL, "owner": OTHER}, REPLACED, "give one of them another tenant_id or source"),
+    ("an account where none was noted", {**FULL, "account": "a"}, REPLACED, REPLACES),
     # stub rows
+    ("stub from a bookmark", {**FULL, "origin": "stub", "resumed": True}, None, REPLACES),
     ("stub into nothing", {**FULL, "origin": "stub"}, None, REPLACES),
     (
         "stub over API",
@@ -151,6 +155,12 @@ def test_rows_are_published_or_held(
         assert expected in decision.hold
     else:
         assert (decision.hold, decision.keeps_base) == (None, expected[1])
+
+
+def test_no_bookmark_of_a_full_table_is_handed_on_before_its_snapshot() -> None:
+    """It would be resumed from, and the next snapshot hold the remainder only."""
+    full = facts(**{**FULL, "proof": "open", "on_incomplete": "publish"})
+    assert not may_keep(full, None, begun=False)
 
 
 DROPS: list[tuple[dict[str, Any], int, int, bool]] = [

@@ -295,6 +295,20 @@ def test_bad_lines_of_a_batch_go_into_quarantine_with_their_place(place: Place, 
     assert found[0]["message"] == breakout
 
 
+def test_bad_lines_before_one_that_is_no_json_keep_their_place(place: Place, inbox: Path) -> None:
+    file = jsonl(inbox / "1.jsonl", {"id": 1}, {"id": "word"}, '{"id": 3', {"id": 4})
+    place.good(HEAD, batch(PLAIN, file), on_bad_record="quarantine")
+    assert place.frame("s")["id"].to_list() == [1, 4]
+    found = {one["batch"]: one["field"] for one in place.aside()}
+    assert found == {"line 2 of BATCH file '1.jsonl'": "id", "line 3 of BATCH file '1.jsonl'": "record"}
+
+
+def test_the_codec_of_a_parquet_file_is_the_files_own_matter(place: Place, inbox: Path) -> None:
+    pq.write_table(pa.table({"id": [1]}), inbox / "1.parquet", compression="snappy")
+    place.good(HEAD, batch({**PARQUET, "compression": "snappy"}, inbox / "1.parquet"))
+    assert place.frame("s")["id"].to_list() == [1]
+
+
 def test_quarantine_keeps_no_text_of_a_batch_that_a_stream_map_would_mask(place: Place, inbox: Path) -> None:
     file = jsonl(inbox / "1.jsonl", {"id": 1, "n": "x"}, '{"id": 2, "n": "canary"')
     maps = {"s": {"n": "md5(n)"}}

@@ -65,6 +65,7 @@ TABLE: dict[str, list[tuple[Any, str]]] = {
         ({"type": "string", "format": "x-singer.decimal", "precision": 10, "scale": 2}, "decimal(38,2)"),
         ({"type": "string", "format": "singer.decimal", "scale": 0}, "decimal(38,0)"),
         ({"type": "string", "format": "singer.decimal", "precision": 76, "scale": 2}, "string"),
+        ({"type": "string", "format": "singer.decimal", "scale": 38}, "decimal(38,38)"),
         ({"type": "string", "format": "singer.decimal", "scale": 39}, "string"),
         ({"type": ["null", "number"], "format": "singer.decimal", "scale": 4}, "decimal(38,4)"),
         ({"type": ["number", "string"], "format": "x-singer.decimal", "scale": 2}, "string"),
@@ -151,6 +152,7 @@ OTHER_WRITINGS: list[tuple[Any, str]] = [
     ({"anyOf": [{"anyOf": [I, NULL]}, NULL]}, "integer"),
     ({"anyOf": [OBJECT, NULL]}, "x__a: integer"),
     ({"anyOf": [ARRAY, NULL]}, "x/ a: integer"),
+    ({"anyOf": [{"type": "array"}, ARRAY]}, "json"),
     (
         {"anyOf": [{"type": "object", "properties": {"a": I}}, {"type": "object", "properties": {"b": S}}]},
         "x__a: integer, x__b: string",
@@ -197,6 +199,7 @@ OTHER_WRITINGS: list[tuple[Any, str]] = [
     ({"type": "array", "items": {"$ref": "#/definitions/order"}}, "x/ day: date"),
     ({"$ref": "#/$defs/day"}, "date"),
     ({"$ref": "#/definitions/two%20words"}, "integer"),
+    ({"$ref": "#/definitions/no~01slash"}, "integer"),
     ({"$ref": "#/$defs/list/1"}, "integer"),
     ({"$ref": "#/definitions/day", "description": "d", "default": None}, "date"),
     ({"$ref": "#/$defs/text", "format": "date-time"}, "timestamp"),
@@ -217,6 +220,7 @@ DEFINITIONS = {
     "order": {"type": "object", "properties": {"day": {"$ref": "#/definitions/day"}}},
     "deep/er~": S,
     "two words": I,
+    "no~1slash": I,
     "self": {"$ref": "#/definitions/self"},
     "ring": {"anyOf": [{"$ref": "#/definitions/self"}, {"$ref": "#/definitions/ring"}]},
     "tree": {
@@ -348,6 +352,17 @@ def test_names_are_unique_but_for_case_and_stable_under_order(
     shuffled = list(found)
     random.shuffle(shuffled)
     assert column_names(shuffled, separator) == names
+
+
+def test_a_name_whose_path_nobody_noted_is_its_first_askers_alone() -> None:
+    names = column_names([("a__b",), ("a", "b")], known={"a__b": ()})
+    assert names["a__b",] == "a__b" != names["a", "b"]
+
+
+def test_a_name_that_the_target_fills_now_is_not_its_old_fields_any_more() -> None:
+    known = {"_tenant": ("_tenant",)}
+    names = column_names([("_tenant",)], reserved=frozenset(["_tenant"]), known=known)
+    assert re.fullmatch("_tenant_[0-9a-f]{6}", names["_tenant",])
 
 
 def test_a_reserved_name_is_not_given_to_a_field() -> None:

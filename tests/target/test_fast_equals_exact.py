@@ -72,7 +72,7 @@ ODD = st.sampled_from(
         *["0.1234567890123456789", "12345678901234567890", "9007199254740993"],
         *["17.1700000000000017053025658242404"],
         *['"1"', '"1.234"', '" 1.5 "', '"1_000"', '"+1.5"', '".5"', '"5."', '"1e5"', '"NaN"'],
-        *['""', "7.0", "7.5"],
+        *['""', "7.0", "7.5", "1e-41", '"1e-48"', '"-1e-05"', '"+1e30"'],
         *["true", "1", "{}", "[]", "[1]", '["a", 1]', '[["a"]]'],
         *['["\\ud800"]', '["\\"", "\\u0001"]', '"\\u0000"'],
         *['"2024-13-01"', '"2024-02-30T00:00:00Z"', '"2024-01-01T00:00:60Z"', '"2024-01-01T24:00:00Z"'],
@@ -180,6 +180,24 @@ def test_what_the_fast_way_takes_is_what_the_exact_way_makes(
     assert fast.frames.keys() == exact.frames.keys()
     for suffix, frame in exact.frames.items():
         assert_frame_equal(fast.frames[suffix], frame, check_exact=True)
+
+
+@pytest.mark.parametrize("scale", [0, 2, 9, 18, 28])
+@pytest.mark.parametrize("text", ["1e{}", "-0.25E{}", '"12345e{}"', '"+1e{}"'])
+def test_a_decimal_of_any_exponent_is_itself_or_goes_the_exact_way(scale: int, text: str) -> None:
+    """Arrow read past its powers of ten: a zero of `1e-48`, and of one in twelve such numbers."""
+    table = table_of(
+        {"properties": {"d": {"type": "string", "format": "singer.decimal", "scale": scale}}}, []
+    )
+    plan, line = plan_of(table), pl.Series([1])
+    assert plan is not None
+    wrong = []
+    for exponent in range(-999, 60):
+        block = block_of([f'{{"d": {text.format(exponent)}}}'])
+        fast = decode_fast(plan, block, line)
+        if fast and not fast.frames[""].equals(decode_exact(table, block, line).frames[""]):
+            wrong.append(exponent)
+    assert wrong == []
 
 
 def test_a_good_part_of_the_streams_above_goes_the_fast_way() -> None:

@@ -215,6 +215,21 @@ def test_a_line_that_is_not_readable_concerns_its_stream_alone_where_its_beginni
 
 
 @pytest.mark.parametrize(
+    ("line", "stream"),
+    [
+        ('{"type": "BATCH", "stream": "s", "manifest": [NaN]}', "s"),
+        ('{"type": "SCHEMA", "stream": "a", "stream": "b", "schema": NaN}', "a"),
+    ],
+)
+def test_a_message_that_is_not_readable_concerns_the_stream_that_it_names_first(
+    line: str, stream: str
+) -> None:
+    (found,) = read(line)
+    assert isinstance(found, BadMessage)
+    assert found.stream == stream
+
+
+@pytest.mark.parametrize(
     ("line", "reason"),
     [
         ('{"type": "SCHEMA", "stream": "a"}', "the SCHEMA message lacks schema: mend the tap"),
@@ -243,6 +258,7 @@ def test_a_message_that_lacks_its_parts_concerns_its_stream_alone(line: str, rea
 
 def test_a_message_of_an_unknown_type_is_handed_on() -> None:
     assert read('{"type": "Control", "stream": "a"}') == [UnknownMessage(1, "Control")]
+    assert read('{"type": "' + "X" * 1000 + '"}') == [UnknownMessage(1, "X" * 40)]
 
 
 def test_a_byte_order_mark_counts_at_the_very_beginning_only() -> None:

@@ -205,7 +205,12 @@ def test_a_deletion_in_an_append_only_stream_is_a_row_of_its_own(place: Place) -
 
 
 @pytest.mark.parametrize(
-    ("column", "mark"), [(STRING, ""), (STRING, "x"), ({"type": "boolean"}, False), ({}, "no")]
+    ("column", "mark"),
+    [
+        *[(STRING, ""), (STRING, "x"), ({"type": "boolean"}, False), ({}, "no")],
+        *[({"type": ["object", "null"]}, False), ({"type": "object"}, {}), ({"type": "array"}, [])],
+        *[({"type": ["string", "object", "null"]}, ""), ({"type": "array", "items": STRING}, ["x"])],
+    ],
 )
 def test_a_deletion_mark_that_is_no_date_time_deletes_nothing(place: Place, column: Any, mark: Any) -> None:
     head = schema("s", {"id": KEY, "_sdc_deleted_at": column})

@@ -1,15 +1,20 @@
 """`add_record_metadata`: the SDK's columns, of both ways to decode, and never a reason for a new snapshot."""
 
 import json
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
 import pytest
 
+from target_lake_parquet.blocks import BlockDecoder, Rules
+from target_lake_parquet.columns import Plan, table_of
+from target_lake_parquet.decode import Decoded
+from target_lake_parquet.messages import Rows
 from target_lake_parquet.metadata import NAMES
 from tests.target.command import Place
-from tests.target.messages import EXACT_WAY, KEY, MOMENT, STRING, bookmark, schema
+from tests.target.messages import EXACT_WAY, INTEGER, KEY, MOMENT, STRING, bookmark, schema
 
 HEAD = schema("s", {"id": KEY, "n": STRING})
 MICROS = pl.Datetime("us", "UTC")
@@ -130,3 +135,25 @@ def test_a_mapped_stream_keeps_its_envelopes(place: Place) -> None:
     (row,) = place.rows("s")
     assert (row["n"], row["_sdc_table_version"]) == ("a!", 4)
     assert row["_sdc_extracted_at"] == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def assert_versions_are_their_rows_own(pieces: Iterable[Decoded]) -> None:
+    for one in pieces:
+        assert one.envelopes is not None
+        assert one.envelopes["version"].to_list() == one.frames[""]["id"].to_list()
+
+
+def test_each_row_keeps_its_own_where_one_row_widens_a_column() -> None:
+    decoder = BlockDecoder(table_of({"properties": {"id": KEY, "n": INTEGER}}, ["id"]), reads_envelopes=True)
+    lines = [told(id=n, n=2**63 if n == 40 else n, _version=n) for n in range(100)]
+    pieces = list(decoder.decode([Rows("s", "".join(f"{line}\n" for line in lines).encode(), 0, 100)]))
+    assert len(pieces) == 3
+    assert_versions_are_their_rows_own(pieces)
+
+
+def test_each_row_keeps_its_own_once_a_column_was_added() -> None:
+    rules = Rules(adding=Plan())
+    decoder = BlockDecoder(table_of({"properties": {"id": KEY}}, ["id"]), rules, reads_envelopes=True)
+    for first in (0, 500):
+        block = "".join(told(id=n, more=n, _version=n) + "\n" for n in range(first, first + 500)).encode()
+        assert_versions_are_their_rows_own(decoder.decode([Rows("s", block, first, 500)]))
