@@ -32,7 +32,9 @@ SEARCHED_RUNS = 200
 
 @click.command("show")
 @dataset_argument()
-@click.option("--last", default=10, show_default=True, help="How many snapshots to list.")
+@click.option(
+    "--last", type=click.IntRange(1), default=10, show_default=True, help="How many snapshots to list."
+)
 @options
 def show_dataset(dataset: str, last: int, lake: str, *, as_json: bool) -> None:
     """Show one dataset: columns, examples, snapshots."""
@@ -166,7 +168,9 @@ def query_lake(query: str | None, lake: str, **flags: bool) -> None:
 @dataset_argument()
 @click.argument("a", default=PREVIOUS)
 @click.argument("b", default=LATEST)
-@click.option("--rows", default=5, show_default=True, help="How many rows of each kind to show.")
+@click.option(
+    "--rows", type=click.IntRange(0), default=5, show_default=True, help="How many rows of each kind to show."
+)
 @options
 def diff_snapshots(dataset: str, a: str, b: str, lake: str, *, rows: int, as_json: bool) -> None:
     """Show rows added, changed, deleted between A and B.
@@ -210,7 +214,7 @@ def _cell(value: object) -> str:
 
 @click.command("runs")
 @dataset_argument(pattern=True)
-@click.option("--last", default=20, show_default=True, help="How many runs to show.")
+@click.option("--last", type=click.IntRange(1), default=20, show_default=True, help="How many runs to show.")
 @options
 def list_runs(pattern: str, last: int, lake: str, *, as_json: bool) -> None:
     """List what the last runs did.
@@ -224,7 +228,7 @@ def list_runs(pattern: str, last: int, lake: str, *, as_json: bool) -> None:
             run.datasets = [one for one in run.datasets if fnmatchcase(one.dataset, pattern)]
         runs = [run for run in runs if run.datasets]
     runs = sorted([*runs, *found.unfinished(pattern)], key=lambda run: run.run_id)
-    runs = runs[-last:] if last > 0 else []
+    runs = runs[-last:]
     if as_json:
         render.show_json(msgspec.to_builtins(runs))
         return
