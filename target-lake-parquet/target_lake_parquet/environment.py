@@ -25,7 +25,7 @@ WORDS = {
 
 
 def settings_of(environ: Mapping[str, str]) -> dict[str, Any]:
-    """The settings that environment variables give; an empty one gives none.
+    """The settings that environment variables give; an empty one gives none, but for `tenant_column`.
 
     Numbers and objects are JSON; yes, no, on, off, 1 and 0 are booleans, too; a list is JSON or `a,b`.
 
@@ -33,11 +33,15 @@ def settings_of(environ: Mapping[str, str]) -> dict[str, Any]:
         UsageError: a value cannot be read as what its setting is, or a variable's name is misspelt.
     """
     names = {name.removeprefix(PREFIX).lower(): name for name in environ if name.startswith(PREFIX)}
-    unknown_settings(names.keys() - NO_SETTINGS)
+    for setting in names.keys() - NO_SETTINGS:
+        try:
+            unknown_settings([setting])
+        except UsageError as error:
+            raise UsageError(f"environment variable {names[setting]}: {error}") from None
     return {
         setting: _value(environ[variable], SETTINGS["properties"][setting]["type"], variable)
         for setting, variable in names.items()
-        if setting in SETTINGS["properties"] and environ[variable]
+        if setting in SETTINGS["properties"] and (environ[variable] or setting == "tenant_column")
     }
 
 
@@ -48,7 +52,7 @@ def _value(text: str, types: list[str], variable: str) -> Any:  # noqa: ANN401 -
     if kind == "boolean" and text.strip().lower() in WORDS:
         return WORDS[text.strip().lower()]
     if kind == "array" and not text.lstrip().startswith("["):
-        return text.split(",")
+        return [one.strip() for one in text.split(",")]
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:

@@ -486,7 +486,7 @@ def test_settings_may_come_from_the_environment(place: Place) -> None:
         VALIDATE_RECORDS="yes",
         ADD_RECORD_METADATA="1",
         HARD_DELETE="off",
-        BATCH_ROOTS="a,b",
+        BATCH_ROOTS="/tmp, /var",
         STREAM_MAPS='{"s": {"n": "n + config[\'more\']"}}',
         STREAM_MAP_CONFIG='{"more": "!"}',
         LOGLEVEL="INFO",
@@ -508,6 +508,12 @@ def test_an_empty_environment_variable_sets_nothing(place: Place) -> None:
     assert place.rows("file_s") == [{"id": 1, "n": "a"}]
 
 
+def test_an_empty_tenant_column_leaves_it_out_in_the_environment_too(place: Place) -> None:
+    ended = by_environment(place, TENANT_ID="acme", TENANT_COLUMN="")
+    assert ended.code == 0, ended.err
+    assert place.rows("acme_file_s") == [{"id": 1, "n": "a"}]
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
@@ -517,7 +523,7 @@ def test_an_empty_environment_variable_sets_nothing(place: Place) -> None:
         ("HARD_DELETE", "nein", "TARGET_LAKE_PARQUET_HARD_DELETE is no boolean"),
         ("STREAM_MAPS", "={", "TARGET_LAKE_PARQUET_STREAM_MAPS is no JSON object"),
         ("BATCH_ROOTS", '["/tmp"', "TARGET_LAKE_PARQUET_BATCH_ROOTS is no JSON array"),
-        ("LOAD_METHD", "upsert", "there is no setting 'load_methd': did you mean 'load_method'?"),
+        ("LOAD_METHD", "upsert", "TARGET_LAKE_PARQUET_LOAD_METHD: there is no setting 'load_methd': did you"),
     ],
 )
 def test_an_environment_variable_that_says_nothing_of_use_is_wrong_usage(
