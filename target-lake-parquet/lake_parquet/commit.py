@@ -323,7 +323,7 @@ class Committer:
         for member in family.members():
             result, before = merged[member.dataset], befores[member.dataset]
             now = written.get(member.dataset)
-            notes = [*result.notes, *evolved[member.dataset].notes()]
+            notes = [*result.notes, *(evolved[member.dataset].notes() if now else ())]
             if member is family.stream:
                 notes += [*decision.notes, *family.notes, *vanished(family, before)]
                 if facts.proof == "unproven" and now:

@@ -20,13 +20,15 @@ from singer_sdk.plugin_base import SingerCommand
 
 from lake_parquet.errors import LakeError, UsageError
 
+NO_MORE = "nothing more was published, no further bookmark was printed"
+
 
 class Interrupted(BaseException):
     """A signal asked the run to stop."""
 
     def __init__(self, received: signal.Signals) -> None:
         """Stops for `received`."""
-        super().__init__(f"stopped by {received.name}: nothing more was published, no bookmark moved")
+        super().__init__(f"stopped by {received.name}: {NO_MORE}")
         self.exit_code = 128 + received
 
 
@@ -174,5 +176,5 @@ def explain(error: BaseException) -> tuple[str, int]:
         return "the config is wrong: " + "; ".join(error.errors), UsageError.exit_code
     if isinstance(error, OSError):
         where = f" ({error.filename})" if error.filename else ""
-        return f"{error.strerror or error}{where}: nothing more was published, no bookmark moved", 1
+        return f"{error.strerror or error}{where}: {NO_MORE}", 1
     return f"{type(error).__name__}: {error}", 1

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lake_parquet.evolution import next_ids
 from tests.target.command import Place
-from tests.target.messages import INTEGER, KEY, NUMBER, STRING, record, schema
+from tests.target.messages import INTEGER, KEY, NUMBER, STRING, bookmark, record, schema
 
 LINES = {"type": "array", "items": {"type": "object", "properties": {"n": INTEGER}}}
 BEFORE = [schema("s", {"id": KEY, "a": INTEGER, "b": STRING}), record("s", id=1, a=1, b="x")]
@@ -143,3 +143,14 @@ def test_an_id_never_means_two_fields(runs: list[dict[str, str]]) -> None:
         for name, number in kept.items():
             assert meaning.setdefault(number, (name, types[name])) == (name, types[name])
             assert number == before.get(name, number) or name in retyped
+
+
+def test_a_run_that_changes_nothing_notes_no_column_that_comes_no_more(place: Place) -> None:
+    """Nobody would remember it: the note came in each run."""
+    both, one = {"id": KEY, "n": STRING}, {"id": KEY}
+    place.good(schema("s", both, bookmarks=["id"]), record("s", id=1, n="a"), bookmark("s", 1, "id"))
+    for _ in range(2):
+        place.good(schema("s", one, bookmarks=["id"]), bookmark("s", 1, "id"))
+        assert (place.summary("s")["status"], place.summary("s")["notes"]) == ("unchanged", [])
+    place.good(schema("s", one, bookmarks=["id"]), record("s", id=2), bookmark("s", 2, "id"))
+    assert place.summary("s")["notes"] == ["columns that come no more: n; they stay, null in new rows"]

@@ -486,7 +486,7 @@ def test_settings_may_come_from_the_environment(place: Place) -> None:
         VALIDATE_RECORDS="yes",
         ADD_RECORD_METADATA="1",
         HARD_DELETE="off",
-        BATCH_ROOTS="/tmp, /var",
+        BATCH_ROOTS="a, b",
         STREAM_MAPS='{"s": {"n": "n + config[\'more\']"}}',
         STREAM_MAP_CONFIG='{"more": "!"}',
         LOGLEVEL="INFO",
