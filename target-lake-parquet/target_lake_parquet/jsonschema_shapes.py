@@ -4,6 +4,7 @@ Real taps speak several drafts at once, so nothing here validates: keywords that
 value's shape are read, all others (`exclusiveMaximum`, `maxLength`, `pattern`, ...) are left alone.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -12,6 +13,7 @@ from urllib.parse import unquote
 
 MAX_DEPTH = 100
 """Schemas nested or referenced deeper than this are read as "anything": recursive ones never end."""
+_INDEX = re.compile("[0-9]{1,9}")
 T = TypeVar("T")
 
 
@@ -68,7 +70,7 @@ class _Reader:
         shape = self._own_shape(schema, depth, refs)
         ref = schema.get("$ref")
         if ref is not None and ref not in refs:
-            shape = _both(shape, self.shape_of(_resolve(ref, self.root), depth + 1, (*refs, ref)))
+            shape = _both(shape, self.shape_of(resolve(ref, self.root), depth + 1, (*refs, ref)))
         for keyword in ("anyOf", "oneOf"):
             branches = [branch for branch in _list(schema.get(keyword)) if not _is_nothing(branch)]
             if branches:
@@ -184,7 +186,7 @@ def _list(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _resolve(ref: object, root: object) -> object | None:
+def resolve(ref: object, root: object) -> object | None:
     """The part of `root` that a local JSON Pointer names, or None."""
     if not isinstance(ref, str) or not (ref == "#" or ref.startswith("#/")):
         return None
@@ -193,7 +195,7 @@ def _resolve(ref: object, root: object) -> object | None:
         key = part.replace("~1", "/").replace("~0", "~")
         if isinstance(node, dict) and key in node:
             node = node[key]
-        elif isinstance(node, list) and key.isdecimal() and int(key) < len(node):
+        elif isinstance(node, list) and _INDEX.fullmatch(key) and int(key) < len(node):
             node = node[int(key)]
         else:
             return None

@@ -316,8 +316,10 @@ def _map(one: CustomStreamMap, line: _Line | _Refused, *, keeps_deletes: bool) -
     if isinstance(line, _Refused):
         raise line
     made = one.transform(copy.copy(line.record))
-    if made is None:
-        return None
+    if made is None:  # the SDK says so of an empty record, too
+        if not one.get_filter_result(line.record):
+            return None
+        made = {}
     if keeps_deletes and line.record.get(DELETED_AT) is not None:
         made.setdefault(DELETED_AT, line.record[DELETED_AT])  # `__else__` must not bring a row back
     try:

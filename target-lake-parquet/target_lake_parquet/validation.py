@@ -15,7 +15,9 @@ import msgspec
 
 from lake_parquet.merge import DELETED_AT, PER_RUN
 from target_lake_parquet.decode import BadRecord
+from target_lake_parquet.jsonschema_shapes import MAX_PARTS
 from target_lake_parquet.unreadable import RECORD
+from target_lake_parquet.validation_cost import REFERENCES, most_looks
 from target_lake_parquet.values import parse_number
 
 ERRORS_A_RECORD = 5
@@ -58,6 +60,7 @@ class Validator:
         if isinstance(own.get("properties"), dict):
             # the pipeline's own, whatever the schema allows
             own["properties"] |= {name: {} for name in (*PER_RUN, DELETED_AT)}
+        _check_cost(own)
         self._validator = _validator_of(own)
 
     def check(self, block: bytes, numbers: Sequence[int]) -> Iterator[BadRecord]:
@@ -105,6 +108,16 @@ class Validator:
         return runs
 
 
+def _check_cost(schema: Mapping[str, Any]) -> None:
+    """Refuses a schema that would be evaluated for ever: no signal stops the library."""
+    try:
+        looks = most_looks(schema)
+    except RecursionError:
+        raise InvalidSchemaError("it is nested too deeply") from None
+    if looks > MAX_PARTS:
+        raise InvalidSchemaError(f"its references lead to one place more than {MAX_PARTS:,} times")
+
+
 def _validator_of(schema: dict[str, Any]) -> _AnyDraft:
     """The validator of the newest draft that `schema` is a schema of: taps seldom say which they mean."""
     refused: ValueError | None = None
@@ -119,11 +132,12 @@ def _validator_of(schema: dict[str, Any]) -> _AnyDraft:
 
 
 def _leads_outside(keyword: str, value: object) -> bool:
-    """Tells whether a keyword names another document; references within one begin with `#`."""
+    """Tells whether a keyword names another document, or a place by a name; others begin with `#/`."""
     if not isinstance(value, str):
         return False
-    is_reference = keyword in ("$ref", "$dynamicRef", "$recursiveRef")
-    return keyword in ("$schema", "$id", "id") or (is_reference and not value.startswith("#"))
+    is_reference = keyword in REFERENCES
+    is_local = value == "#" or value.startswith("#/")
+    return keyword in ("$schema", "$id", "id") or (is_reference and not is_local)
 
 
 @cache

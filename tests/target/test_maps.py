@@ -57,6 +57,22 @@ def test_streams_are_left_out_by_null_or_by_else(place: Place) -> None:
     assert place.datasets() == ["a_users", "b_users"]
 
 
+@pytest.mark.parametrize(
+    ("users", "odd"),
+    [({}, {}), ({"email": None}, {"email": "x"}), ({"__filter__": "True"}, {})],
+    ids=["all kept", "nothing left", "a filter that keeps it"],
+)
+def test_a_record_that_comes_out_empty_is_no_filtered_one(place: Place, users: Any, odd: Any) -> None:
+    """The SDK has one word for both: such records were lost, and their bookmark went on."""
+    lines = [USERS, ANN, record("users", **odd), bookmark("users", 4, "at")]
+    ended = place.run(*lines, stream_maps={"users": users})
+    assert (ended.code, place.datasets()) == (1, [])
+    assert "line 3: field 'id' is a key property and is missing" in ended.err
+    keyless = [schema("logs", {"n": INTEGER}, keys=[]), record("logs", n=1), record("logs")]
+    place.good(*keyless, stream_maps={"logs": {}})
+    assert place.rows("logs") == [{"n": 1}, {"n": None}]
+
+
 def test_filters_leave_out_rows_and_say_how_many(place: Place) -> None:
     place.good(USERS, ANN, BOB, ANN, BOB, stream_maps={"users": {"__filter__": "bool(spent > 10)"}})
     assert [row["id"] for row in place.rows("users")] == [2]

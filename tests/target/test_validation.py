@@ -13,7 +13,7 @@ from singer_sdk.sinks.core import JSONSchemaValidator
 
 from target_lake_parquet.validation import InvalidSchemaError, Validator
 from tests.target.command import Place
-from tests.target.messages import EXACT_WAY, KEY, STRING, record, schema
+from tests.target.messages import EXACT_WAY, INTEGER, KEY, STRING, record, schema
 
 OBJECTS = {
     "type": "array",
@@ -190,6 +190,40 @@ def test_both_ways_to_decode_refuse_what_breaks_the_schema(place: Place, way: st
     assert (place.frame("s")["id"].to_list(), place.summary("s")["rows_quarantined"]) == ([1, 3], 1)
     place.good(*lines, source="x")
     assert place.frame("x_s")["id"].to_list() == [1, 2, 3]
+
+
+DOUBLED: dict[str, Any] = {"a0": INTEGER}
+DOUBLED |= {f"a{i}": {"allOf": [{"$ref": f"#/$defs/a{i - 1}"}] * 2} for i in range(1, 61)}
+TWICE = {"$ref": "#/$defs/a60"}
+
+
+@pytest.mark.parametrize("field", [{"not": TWICE}, {"contains": TWICE}, {"patternProperties": {"^a": TWICE}}])
+def test_a_schema_whose_references_double_without_end_fails_its_stream_alone(
+    place: Place, field: Any
+) -> None:
+    """The validator went on for years, and no signal stopped it."""
+    definition = {"$defs": DOUBLED, "properties": {"id": KEY, "f": field}}
+    head = {"type": "SCHEMA", "stream": "b", "schema": definition, "key_properties": ["id"]}
+    lines = [json.dumps(head), record("b", id=1, f=5), schema("s", {"id": KEY}), record("s", id=1)]
+    ended = place.run(*lines, validate_records=True)
+    assert (ended.code, place.datasets()) == (1, ["s"])
+    assert "line 1: the SCHEMA is no JSON Schema (its references lead to one place more than" in ended.err
+
+
+def test_a_recursive_schema_that_doubles_what_is_below_it_is_refused() -> None:
+    with pytest.raises(InvalidSchemaError, match="more than 100,000 times"):
+        Validator({"allOf": [{"properties": {"a": {"$ref": "#"}}}] * 2})
+
+
+def test_a_tree_validates_to_its_leaves() -> None:
+    one = {"$ref": "#/$defs/node"}
+    others = {"type": "array", "items": {"anyOf": [one, {"type": "null"}]}}
+    node = {"type": "object", "properties": {"name": STRING, "left": one, "right": one, "others": others}}
+    document = {"$defs": {"node": node}, "properties": {"n": {"$ref": "#/$defs/node"}}}
+    assert reasons(document, '{"n": {"left": {"right": {"others": [null, {"name": "x"}]}}}}') == []
+    assert reasons(document, '{"n": {"left": {"right": {"name": 1}}}}') == [
+        (1, "n.left.right.name", "is not of its schema's type (null, string)")
+    ]
 
 
 def test_other_streams_go_on_and_a_schema_that_is_none_fails_its_stream_alone(place: Place) -> None:
