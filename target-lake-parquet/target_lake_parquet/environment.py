@@ -12,6 +12,8 @@ from target_lake_parquet.settings_table import SETTINGS
 PREFIX = "TARGET_LAKE_PARQUET_"
 NO_SETTINGS = {"loglevel"}
 """What the SDK reads under the same prefix."""
+MELTANO = ("MELTANO_EXTRACTOR_NAME", "MELTANO_EXTRACT__LOAD_SCHEMA")
+"""What Meltano says of the tap."""
 WORDS = {
     "true": True,
     "yes": True,
@@ -46,6 +48,7 @@ def settings_of(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _value(text: str, types: list[str], variable: str) -> Any:  # noqa: ANN401 - any setting's value
+    check_text(text, variable)
     kind = next(name for name in types if name != "null")
     if kind == "string":
         return text
@@ -55,8 +58,22 @@ def _value(text: str, types: list[str], variable: str) -> Any:  # noqa: ANN401 -
         return [one.strip() for one in text.split(",")]
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         wanted = {"array": "JSON array", "object": "JSON object"}.get(kind, kind)
         raise UsageError(
             f"the environment variable {variable} is no {wanted}: mend it, or unset it"
+        ) from None
+
+
+def check_text(text: str, variable: str) -> None:
+    """Looks at a variable's value, which may be any bytes.
+
+    Raises:
+        UsageError: they are not UTF-8, so that no file could hold them.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"the environment variable {variable} is not UTF-8: set it anew in that encoding"
         ) from None

@@ -25,7 +25,7 @@ from singer_sdk.singerlib.encoding.base import GenericSingerReader
 from lake_parquet.errors import UsageError
 from lake_parquet.stderr import outlast_stderr
 from target_lake_parquet.cli import Interrupted, TargetCommand, may_unwind, read_config, tell
-from target_lake_parquet.environment import settings_of
+from target_lake_parquet.environment import MELTANO, check_text, settings_of
 from target_lake_parquet.run import Run
 from target_lake_parquet.settings import read_settings, tidied, unknown_settings
 from target_lake_parquet.settings_table import SETTINGS
@@ -99,6 +99,8 @@ class TargetLakeParquet(Target):
         )
         for name in unknown_settings(self.config):
             self.logger.warning("The setting %s has no effect here; --about lists those that have.", name)
+        for variable in MELTANO:
+            check_text(os.environ.get(variable, ""), variable)
         self.run = Run(read_settings(self.config, os.environ), self.logger)
         self.message_reader = BlockReader(self.run)
 
@@ -151,7 +153,15 @@ class TargetLakeParquet(Target):
     def cli(cls) -> click.Command:  # noqa: N805 - the SDK hands in the class
         """The command line; logging, which is set up here, must find a stderr that lasts."""
         outlast_stderr()
-        return super(TargetLakeParquet, cast("type[TargetLakeParquet]", cls)).cli
+        try:
+            return super(TargetLakeParquet, cast("type[TargetLakeParquet]", cls)).cli
+        except Exception as error:  # noqa: BLE001 - logging's own readers fail as it comes
+            click.echo(
+                f"Error: logging cannot be set up ({type(error).__name__}: {error}): mend "
+                "TARGET_LAKE_PARQUET_LOGLEVEL, LOGLEVEL or SINGER_SDK_LOG_CONFIG in the environment, or unset it",
+                err=True,
+            )
+            sys.exit(UsageError.exit_code)
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

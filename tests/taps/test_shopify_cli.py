@@ -148,6 +148,14 @@ def test_another_shops_state(tmp_path: Path, config: dict[str, Any]) -> None:
     )
 
 
+def test_a_log_level_that_is_none() -> None:
+    done = run("--about", env={"TAP_SHOPIFY_LOGLEVEL": "WOBBLE"})
+
+    assert_one_line(
+        done, "logging cannot be set up", "Unknown level: 'WOBBLE'", "TAP_SHOPIFY_LOGLEVEL", code=2
+    )
+
+
 def test_a_traceback_is_there_for_who_asks(
     tmp_path: Path, shop: ShopifyServer, config: dict[str, Any]
 ) -> None:

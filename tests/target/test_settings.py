@@ -523,6 +523,10 @@ def test_an_empty_tenant_column_leaves_it_out_in_the_environment_too(place: Plac
         ("HARD_DELETE", "nein", "TARGET_LAKE_PARQUET_HARD_DELETE is no boolean"),
         ("STREAM_MAPS", "={", "TARGET_LAKE_PARQUET_STREAM_MAPS is no JSON object"),
         ("BATCH_ROOTS", '["/tmp"', "TARGET_LAKE_PARQUET_BATCH_ROOTS is no JSON array"),
+        ("STREAM_MAPS", "[" * 3000, "TARGET_LAKE_PARQUET_STREAM_MAPS is no JSON object"),
+        ("TENANT_ID", "\udcff", "the environment variable TARGET_LAKE_PARQUET_TENANT_ID is not UTF-8"),
+        ("LAKE_ROOT", "caf\udce9", "TARGET_LAKE_PARQUET_LAKE_ROOT is not UTF-8"),
+        ("LOGLEVEL", "WOBBLE", "logging cannot be set up (ValueError: Unknown level: 'WOBBLE')"),
         ("LOAD_METHD", "upsert", "TARGET_LAKE_PARQUET_LOAD_METHD: there is no setting 'load_methd': did you"),
     ],
 )
@@ -533,6 +537,14 @@ def test_an_environment_variable_that_says_nothing_of_use_is_wrong_usage(
     assert (ended.code, place.datasets()) == (2, [])
     assert_clear(ended.err)
     assert message in ended.err
+
+
+@pytest.mark.parametrize("name", ["MELTANO_EXTRACTOR_NAME", "MELTANO_EXTRACT__LOAD_SCHEMA"])
+def test_what_meltano_says_in_no_utf_8_is_wrong_usage(place: Place, name: str) -> None:
+    ended = place.run(HEAD, ONE, env={name: "\udcff"})
+    assert (ended.code, place.datasets()) == (2, [])
+    assert_clear(ended.err)
+    assert f"the environment variable {name} is not UTF-8" in ended.err
 
 
 @pytest.mark.parametrize("unset", ["", None])

@@ -108,7 +108,16 @@ def way(error: BaseException) -> str:
 
 def command(tap: type[CommonTap]) -> TapCommand:
     """Return the command of a tap, with logging set up."""
-    _setup_console_logging(log_level=_plugin_log_level(plugin_name=tap.name))
+    try:
+        _setup_console_logging(log_level=_plugin_log_level(plugin_name=tap.name))
+    except Exception as error:  # noqa: BLE001 - logging's own readers fail as it comes
+        level = f"{tap.name.upper().replace('-', '_')}_LOGLEVEL"
+        click.echo(
+            f"Error: logging cannot be set up ({type(error).__name__}: {error}): mend {level}, LOGLEVEL or "
+            "SINGER_SDK_LOG_CONFIG in the environment, or unset it",
+            err=True,
+        )
+        sys.exit(UsageError.exit_code)
     protect(())
     root = logging.getLogger()
     hushed = NOT_TRUE_HERE if root.isEnabledFor(logging.DEBUG) else NOT_TRUE_HERE | DETAILS
