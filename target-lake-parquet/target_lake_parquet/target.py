@@ -158,7 +158,8 @@ class TargetLakeParquet(Target):
         except Exception as error:  # noqa: BLE001 - logging's own readers fail as it comes
             click.echo(
                 f"Error: logging cannot be set up ({type(error).__name__}: {error}): mend "
-                "TARGET_LAKE_PARQUET_LOGLEVEL, LOGLEVEL or SINGER_SDK_LOG_CONFIG in the environment, or unset it",
+                "TARGET_LAKE_PARQUET_LOGLEVEL, LOGLEVEL or SINGER_SDK_LOG_CONFIG in the environment, "
+                "or unset it",
                 err=True,
             )
             sys.exit(UsageError.exit_code)
