@@ -89,16 +89,18 @@ def _kinds(values: Sequence[Any]) -> set[type]:
     return set(map(type, values)) - {type(None)}
 
 
-def _convert_string(values: Sequence[Any], _: Column) -> Converted:
+def _convert_string(values: Sequence[Any], column: Column) -> Converted:
     if _kinds(values) <= {str}:
         return Converted(pl.Series(values, dtype=pl.String))
-    texts = [value if value is None or isinstance(value, str) else json_text(value) for value in values]
+    write = _one_text if column.is_added else json_text
+    texts = [value if value is None or isinstance(value, str) else write(value) for value in values]
     count = sum(1 for value in values if not (value is None or isinstance(value, str)))
     return Converted(pl.Series(texts, dtype=pl.String), {"written as JSON text": count})
 
 
 def _convert_json(values: Sequence[Any], column: Column) -> Converted:
-    texts = [None if value is None else _json.encode(value) for value in values]
+    write = _one_json if column.is_added else _json.encode
+    texts = [None if value is None else write(value) for value in values]
     others = sum(not isinstance(value, list | None) for value in values) if column.is_string_list else 0
     return Converted(pl.Series(texts, dtype=JSON), {NO_LIST: others} if others else {})
 
@@ -106,6 +108,17 @@ def _convert_json(values: Sequence[Any], column: Column) -> Converted:
 def json_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
     """Writes a JSON value as compact text; decimals as numbers, keys in the order they came."""
     return _json.encode(value).decode()
+
+
+def _one_text(value: Any) -> str:  # noqa: ANN401 - any JSON value
+    """Writes a value of a column whose kind follows its values: a number as if it had widened to this one."""
+    if type(value) in (int, float, Decimal) and _is_sane(Decimal(value)):
+        return number_text(_shortest(value))
+    return json_text(value)
+
+
+def _one_json(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
+    return _one_text(value).encode()
 
 
 def _convert_boolean(values: Sequence[Any], _: Column) -> Converted:

@@ -181,6 +181,22 @@ def assert_both_ways_agree(decoder: BlockDecoder, rows: Rows) -> None:
             assert_frame_equal(fast.frames[suffix], frame)
 
 
+@pytest.mark.parametrize("neighbour", ["x", [1], {"a": 1}, None])
+def test_a_numbers_text_does_not_depend_on_what_stands_beside_it(neighbour: Any) -> None:
+    """It was `1` where its column widened from a number, and `1.0` where both came in one part of a block."""
+    numbers = [1.0, 1e3, -0.0, 17.5, 5e-324, 1e300, 2**70, 7]
+    texts: dict[bool, list[Any]] = {}
+    for together in (True, False):
+        decoder = decoder_of({"name": STRING})
+        parts = [[*numbers, neighbour]] if together else [[*numbers], [neighbour]]
+        decoded: list[Decoded] = []
+        for part in parts:
+            records = [{"id": i, "new": value} for i, value in enumerate(part)]
+            decoded += decoder.decode([rows_of(records)])
+        texts[together] = united(decoded)["new"].to_list()[: len(numbers)]
+    assert texts[True] == texts[False]
+
+
 @settings(deadline=None)
 @given(blocks)
 @example([[4.370340192461559e16, []]])
