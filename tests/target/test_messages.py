@@ -296,7 +296,8 @@ def test_what_nests_too_deeply_concerns_its_stream_alone(levels: int, closing: s
 
 def test_two_streams_or_types_in_one_message_are_refused() -> None:
     begin = b'{"type": "RECORD", "stream": "a", "record": {"id": 1}, '
-    for more in (b'"stream": "b"}', b'"type": "STATE"}', b'"stream": null}'):
+    escaped = (b'"\\u0073tream": "b"}', b'"t\\u0079pe": "STATE"}', b'"strea\\u006D": "b"}')
+    for more in (b'"stream": "b"}', b'"type": "STATE"}', b'"stream": null}', *escaped):
         with pytest.raises(ValueError, match="two types, or two streams"):
             record_of(begin + more)
 
