@@ -207,9 +207,9 @@ def _name_part(config: Mapping[str, Any], setting: str, place: str = "") -> str 
     value: str | None = config[setting]
     if value is None:
         return None
-    if SEPARATOR in value:
+    if SEPARATOR in f"{value}_":  # `_` joins it to the next part
         raise UsageError(
-            f"{setting} {value!r} holds {SEPARATOR!r}, which parts a dataset from its child datasets: "
-            f"use a single `_`{place}"
+            f"{setting} {value!r} brings {SEPARATOR!r} into names, which parts a dataset from its child "
+            f"datasets: use a single `_`, and none at the end{place}"
         )
     return value

@@ -294,6 +294,7 @@ SETTINGS = th.PropertiesList(
         title="Stream overrides",
         description="Settings for single streams, by name or pattern: "
         '`{"orders": {"load_method": "overwrite"}, "events*": {"arrays": "json"}}`. '
+        "Where several match, the last one that names a setting wins. "
         "They may hold: " + ", ".join(f"`{setting.name}`" for setting in _STREAM_SETTINGS) + ".",
     ),
 ).to_dict()
