@@ -205,6 +205,7 @@ OTHER_WRITINGS: list[tuple[Any, str]] = [
     ({"$ref": "#/$defs/text", "format": "date-time"}, "timestamp"),
     ({"$ref": "#/definitions/none", "type": "integer"}, "integer"),
     ({"$ref": "#/$defs/list/2"}, "json"),
+    ({"$ref": "#/$defs/list/" + "9" * 5000}, "json"),
     ({"$ref": "#day"}, "json"),
     ({"$ref": "#/definitions/self"}, "json"),
     ({"$ref": "#/definitions/ring"}, "json"),
