@@ -15,9 +15,8 @@ import msgspec
 
 from lake_parquet.merge import DELETED_AT, PER_RUN
 from target_lake_parquet.decode import BadRecord
-from target_lake_parquet.jsonschema_shapes import MAX_PARTS
 from target_lake_parquet.unreadable import RECORD
-from target_lake_parquet.validation_cost import REFERENCES, most_looks
+from target_lake_parquet.validation_cost import LIMIT, REFERENCES, most_looks
 from target_lake_parquet.values import parse_number
 
 ERRORS_A_RECORD = 5
@@ -114,8 +113,8 @@ def _check_cost(schema: Mapping[str, Any]) -> None:
         looks = most_looks(schema)
     except RecursionError:
         raise InvalidSchemaError("it is nested too deeply") from None
-    if looks > MAX_PARTS:
-        raise InvalidSchemaError(f"its references lead to one place more than {MAX_PARTS:,} times")
+    if looks > LIMIT:
+        raise InvalidSchemaError(f"its references lead to one place more than {LIMIT:,} times")
 
 
 def _validator_of(schema: dict[str, Any]) -> _AnyDraft:

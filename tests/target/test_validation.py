@@ -210,9 +210,20 @@ def test_a_schema_whose_references_double_without_end_fails_its_stream_alone(
     assert "line 1: the SCHEMA is no JSON Schema (its references lead to one place more than" in ended.err
 
 
-def test_a_recursive_schema_that_doubles_what_is_below_it_is_refused() -> None:
+@pytest.mark.parametrize(
+    "twice",
+    [
+        {"properties": {"a": {"$ref": "#"}}},
+        {
+            "properties": {
+                "a": {"items": {"additionalProperties": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}}}
+            }
+        },
+    ],
+)
+def test_a_recursive_schema_that_doubles_what_is_below_it_is_refused(twice: Any) -> None:
     with pytest.raises(InvalidSchemaError, match="more than 100,000 times"):
-        Validator({"allOf": [{"properties": {"a": {"$ref": "#"}}}] * 2})
+        Validator({"allOf": [twice] * 2})
 
 
 def test_a_tree_validates_to_its_leaves() -> None:
