@@ -146,6 +146,7 @@ PURE = [
     "target_lake_parquet.proof",
     "target_lake_parquet.unreadable",
     "target_lake_parquet.validation",
+    "target_lake_parquet.validation_cost",
     "target_lake_parquet.values",
 ]
 
