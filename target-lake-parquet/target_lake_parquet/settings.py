@@ -210,6 +210,6 @@ def _name_part(config: Mapping[str, Any], setting: str, place: str = "") -> str 
     if SEPARATOR in f"{value}_":  # `_` joins it to the next part
         raise UsageError(
             f"{setting} {value!r} brings {SEPARATOR!r} into names, which parts a dataset from its child "
-            f"datasets: use a single `_`, and none at the end{place}"
+            f"datasets: use a single `_`{place}, and none at its end"
         )
     return value
