@@ -291,3 +291,12 @@ def test_where_there_is_nothing_to_verify_that_is_said(tmp_path: Path, pattern: 
     result = invoke(tmp_path, "verify", pattern)
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == f"{told.format(tmp_path)}: there is nothing to verify.\n"
+
+
+@pytest.mark.parametrize(
+    "argv", [("diff", "orders", "--rows", "-1"), ("show", "orders", "--last", "0"), ("runs", "--last", "-1")]
+)
+def test_a_number_of_rows_or_runs_that_is_none_is_wrong_usage(filled: Writer, argv: tuple[str, ...]) -> None:
+    result = invoke(filled.root, *argv)
+    assert result.exit_code == 2
+    assert f"is not in the range x>={0 if '--rows' in argv else 1}" in result.output
