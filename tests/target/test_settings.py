@@ -596,3 +596,14 @@ def test_single_writer_lets_a_store_be_used_that_replaces_files(
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         assert Lake(root).latest("s").collect()["n"].to_list() == ["a", "b"]
+
+
+@pytest.mark.parametrize(("names", "rows"), [(("s", "s*"), [2]), (("s*", "s"), [1, 2])])
+def test_of_several_overrides_the_last_one_wins(
+    place: Place, names: tuple[str, str], rows: list[int]
+) -> None:
+    methods = ({"load_method": "append-only"}, {"load_method": "overwrite"})
+    by_name = dict(zip(("s", "s*"), methods, strict=True))
+    for line in (ONE, TWO):
+        place.good(HEAD, line, stream_overrides={name: by_name[name] for name in names})
+    assert [row["id"] for row in place.rows("s")] == rows

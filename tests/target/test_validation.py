@@ -1,9 +1,11 @@
 """`validate_records`: as the SDK's targets validate, but for what would fetch, run wild, or show a value."""
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from singer_sdk.exceptions import InvalidJSONSchema, InvalidRecord
 from singer_sdk.singerlib.json import deserialize_json
 from singer_sdk.sinks.core import JSONSchemaValidator
 
+from lake_parquet.merge import DELETED_AT, PER_RUN
 from target_lake_parquet.validation import InvalidSchemaError, Validator
 from tests.target.command import Place
 from tests.target.messages import EXACT_WAY, INTEGER, KEY, STRING, record, schema
@@ -252,3 +255,14 @@ def test_a_mapped_stream_is_validated_as_mapped(place: Place) -> None:
     maps = {"s": {"code": "code[0]"}}
     place.good(head, record("s", id=1, code="abc"), stream_maps=maps, validate_records=True)
     assert place.rows("s") == [{"id": 1, "code": "a"}]
+
+
+def test_a_reference_by_an_anchors_name_allows_anything() -> None:
+    document = {"$defs": {"day": {"$anchor": "day", "type": "string"}}, "properties": {"n": {"$ref": "#day"}}}
+    assert reasons(document, '{"n": 1}', '{"n": "x"}') == []
+
+
+def test_the_docs_name_each_field_that_is_always_allowed() -> None:
+    text = (Path(__file__).parents[2] / "docs/lake-format.md").read_text(encoding="utf-8")
+    (line,) = re.findall("own fields are always allowed: (.*)", text)
+    assert set(re.findall("`([^`]+)`", line)) == {DELETED_AT, *PER_RUN}
